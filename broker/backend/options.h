@@ -1,0 +1,32 @@
+/* The settings of one environment's pool: PgBouncer's names and meanings where it has them.
+ * Times in milliseconds, 0 = off. A header only: filled by the configuration, read by pool,
+ * server and session. */
+#ifndef PGB_BACKEND_OPTIONS_H
+#define PGB_BACKEND_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum pool_mode { POOL_TRANSACTION, POOL_SESSION };
+
+struct pool_options {
+        enum pool_mode pool_mode;
+        uint32_t pool_size;             /* 20; at least 1 */
+        uint32_t min_pool_size;         /* 0 */
+        uint32_t reserve_pool_size;     /* 0 */
+        uint32_t max_pinned;            /* 0 = three quarters of pool_size, never all of it */
+        uint32_t max_client_conn;       /* clients of this environment; 0 = no own limit */
+        uint64_t reserve_pool_timeout;  /* 5 s */
+        uint64_t query_wait_timeout;    /* 120 s */
+        uint64_t server_lifetime;       /* 3600 s, less up to a tenth by chance */
+        uint64_t server_idle_timeout;   /* 600 s */
+        uint64_t server_connect_timeout;/* 15 s */
+        uint64_t server_login_retry;    /* 15 s; never after 28P01 or 28000 */
+        uint64_t pin_drain_timeout;     /* 300 s: how long a pin may hold a server that must go */
+        uint64_t message_timeout;       /* 30 s: a client stuck inside a message while it holds a server */
+        uint64_t client_login_timeout;  /* 60 s: waiting for the client's own bytes */
+        uint64_t client_idle_timeout;   /* 0 */
+        uint64_t idle_transaction_timeout; /* 0 */
+};
+
+#endif

@@ -1,0 +1,412 @@
+#include "io/stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <uv.h>
+#include "base/bytes.h"
+#include "base/expect.h"
+#include "base/own.h"
+
+#define RANGES 8
+
+struct stream {
+        uv_poll_t poll;
+        struct loop *loop;
+        SSL *ssl;
+        const struct stream_events *events;
+        void *arg;
+        struct deferred flush;          /* something was noted to be sent */
+        struct deferred again;          /* kept input, or input inside the SSL, waits for a call */
+        struct bytes in, out;
+        struct iovec note[RANGES];
+        int fd;
+        int watched;                    /* what uv_poll was last told */
+        unsigned notes;
+        bool paused, blocked, closing, ended;
+        bool broken;                    /* writing failed: what is sent vanishes, reading tells why */
+        bool half_closed;               /* the peer sends no more but may still read */
+};
+
+static void on_poll(uv_poll_t *h, int status, int events);
+
+/* Tells libuv what to wait for, if that is not what it waits for already. */
+static void rewatch(struct stream *s)
+{
+        int want = 0;
+        if (!s->ended) {
+                want |= s->paused ? (s->half_closed ? 0 : UV_DISCONNECT) : UV_READABLE;
+                want |= bytes_length(&s->out) ? UV_WRITABLE : 0;
+        }
+        if (want == s->watched || s->closing)
+                return;
+        s->watched = want;
+        if (want)
+                expect(uv_poll_start(&s->poll, want, on_poll) == 0);
+        else
+                uv_poll_stop(&s->poll);
+}
+
+static void end(struct stream *s, const struct error *e)
+{
+        if (s->ended || s->closing)
+                return;
+        s->ended = true;
+        rewatch(s);
+        deferred_clear(&s->again);
+        s->events->ended(s->arg, e);
+}
+
+/* ---- writing ---- */
+
+/* Writes p[0..n) or a part of it. 0: would wait. -1: broken. */
+static ssize_t write_some(struct stream *s, const struct iovec *v, unsigned count)
+{
+        if (s->ssl) {
+                ERR_clear_error();
+                int n = SSL_write(s->ssl, v->iov_base, v->iov_len > INT_MAX ? INT_MAX : (int) v->iov_len);
+                if (n > 0)
+                        return n;
+                int why = SSL_get_error(s->ssl, n);
+                return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? 0 : -1;
+        }
+        struct msghdr m = {.msg_iov = (struct iovec *) v, .msg_iovlen = count};
+        ssize_t n = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0)
+                return n;
+        return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -1;
+}
+
+static void keep_notes(struct stream *s)
+{
+        for (unsigned i = 0; i < s->notes; i++)
+                bytes_append(&s->out, s->note[i].iov_base, s->note[i].iov_len);
+        s->notes = 0;
+}
+
+/* Drops the first n noted bytes, which have gone out, and keeps copies of the rest. */
+static void noted_gone(struct stream *s, size_t n)
+{
+        for (unsigned i = 0; i < s->notes; i++) {
+                size_t gone = n < s->note[i].iov_len ? n : s->note[i].iov_len;
+                n -= gone;
+                s->note[i].iov_base = (char *) s->note[i].iov_base + gone;
+                s->note[i].iov_len -= gone;
+        }
+        keep_notes(s);
+}
+
+/* Sends what waits until the socket is full. */
+static void push(struct stream *s)
+{
+        ssize_t n = 1;
+        if (s->notes == 1 || (!s->ssl && s->notes > 1)) {
+                if (!bytes_length(&s->out)) {
+                        n = s->broken ? -1 : write_some(s, s->note, s->notes);
+                        noted_gone(s, n > 0 ? (size_t) n : 0);
+                }
+        }
+        keep_notes(s);
+        while (n > 0 && bytes_length(&s->out)) {
+                struct iovec v = {(void *) (uintptr_t) bytes_data(&s->out), bytes_length(&s->out)};
+                n = s->broken ? -1 : write_some(s, &v, 1);
+                if (n > 0)
+                        bytes_consume(&s->out, (size_t) n);
+        }
+        if (n < 0) {
+                s->broken = true;
+                bytes_free(&s->out);
+        }
+}
+
+static void flush(struct deferred *d)
+{
+        struct stream *s = container_of(d, struct stream, flush);
+        push(s);
+        rewatch(s);
+        size_t waiting = bytes_length(&s->out);
+        if (s->blocked && waiting < STREAM_LOW) {
+                s->blocked = false;
+                s->events->drained(s->arg);
+        } else if (!s->blocked && waiting > STREAM_HIGH) {
+                s->blocked = true;
+                s->events->blocked(s->arg);
+        }
+}
+
+void stream_send(struct stream *s, const void *p, size_t n)
+{
+        if (n == 0 || s->closing || s->broken)
+                return;
+        struct iovec *last = s->notes ? &s->note[s->notes - 1] : NULL;
+        if (last && (const char *) last->iov_base + last->iov_len == (const char *) p) {
+                last->iov_len += n;
+                return;
+        }
+        if (s->notes == RANGES)
+                keep_notes(s);
+        if (bytes_length(&s->out))
+                bytes_append(&s->out, p, n);
+        else
+                s->note[s->notes++] = (struct iovec){(void *) (uintptr_t) p, n};
+        loop_flush(s->loop, &s->flush);
+}
+
+void stream_send_copy(struct stream *s, const void *p, size_t n)
+{
+        if (n == 0 || s->closing || s->broken)
+                return;
+        keep_notes(s);
+        bytes_append(&s->out, p, n);
+        loop_flush(s->loop, &s->flush);
+}
+
+bool stream_blocked(const struct stream *s)
+{
+        return s->blocked;
+}
+
+size_t stream_waiting(const struct stream *s)
+{
+        size_t n = bytes_length(&s->out);
+        for (unsigned i = 0; i < s->notes; i++)
+                n += s->note[i].iov_len;
+        return n;
+}
+
+/* ---- reading ---- */
+
+/* Reads up to `size` bytes. 0: nothing there. -1: the end (errno 0 = end of file). */
+static ssize_t read_some(struct stream *s, uint8_t *p, size_t size)
+{
+        if (!s->ssl) {
+                ssize_t n = recv(s->fd, p, size, MSG_DONTWAIT);
+                if (n > 0)
+                        return n;
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        return 0;
+                if (n == 0)
+                        errno = 0;
+                return -1;
+        }
+        size_t got = 0;
+        while (got < size) {
+                ERR_clear_error();
+                errno = 0;
+                int n = SSL_read(s->ssl, p + got, (int) (size - got));
+                if (n > 0) {
+                        got += (size_t) n;
+                        if (!SSL_has_pending(s->ssl))
+                                break;
+                        continue;
+                }
+                int why = SSL_get_error(s->ssl, n);
+                if (got || why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+                        break;
+                if (why == SSL_ERROR_ZERO_RETURN)
+                        errno = 0;
+                return -1;
+        }
+        return (ssize_t) got;
+}
+
+/* Bytes that the SSL has already taken from the socket: no event will tell of them. */
+static bool hidden_input(const struct stream *s)
+{
+        return s->ssl && SSL_has_pending(s->ssl);
+}
+
+/* Offers kept input. Its memory lives on until the end of the turn; the unused rest is kept anew. */
+static void offer_kept(struct stream *s)
+{
+        struct bytes given = s->in;
+        bytes_init(&s->in, 0);
+        const uint8_t *p = bytes_data(&given);
+        size_t n = bytes_length(&given);
+        size_t used = s->events->received(s->arg, p, n);
+        expect(used <= n);
+        if (!s->closing)
+                bytes_append(&s->in, p + used, n - used);
+        loop_garbage(s->loop, given.memory);
+}
+
+static void read_failed(struct stream *s)
+{
+        if (errno == 0) {
+                end(s, NULL);
+                return;
+        }
+        struct error e = {0};
+        error_set(&e, "08006", "connection lost: %s", strerror(errno));
+        end(s, &e);
+}
+
+static void read_more(struct stream *s)
+{
+        size_t size, kept = bytes_length(&s->in);
+        ssize_t n;
+        if (kept) {
+                size = kept < STREAM_HOLD ? STREAM_HOLD - kept : LOOP_ROOM;
+                n = read_some(s, bytes_room(&s->in, size), size);
+                if (n > 0) {
+                        bytes_added(&s->in, (size_t) n);
+                        offer_kept(s);
+                }
+        } else {
+                uint8_t *p = loop_room(s->loop, &size);
+                n = read_some(s, p, size);
+                if (n > 0) {
+                        loop_room_used(s->loop, (size_t) n);
+                        size_t used = s->events->received(s->arg, p, (size_t) n);
+                        expect(used <= (size_t) n);
+                        if (!s->closing && used < (size_t) n)
+                                bytes_append(&s->in, p + used, (size_t) n - used);
+                }
+        }
+        if (n < 0)
+                read_failed(s);
+        else if (!s->closing && !s->paused && hidden_input(s))
+                loop_defer(s->loop, &s->again);
+}
+
+static void again(struct deferred *d)
+{
+        struct stream *s = container_of(d, struct stream, again);
+        if (s->paused || s->closing || s->ended)
+                return;
+        if (bytes_length(&s->in))
+                offer_kept(s);
+        if (!s->paused && !s->closing && !s->ended && hidden_input(s))
+                read_more(s);
+}
+
+/* The peer of a paused stream has closed or half-closed its side. */
+static void disconnected(struct stream *s)
+{
+        struct pollfd f = {.fd = s->fd, .events = 0};
+        if (poll(&f, 1, 0) == 1 && f.revents & (POLLHUP | POLLERR)) {
+                end(s, NULL);
+                return;
+        }
+        s->half_closed = true;
+        rewatch(s);
+}
+
+static void on_poll(uv_poll_t *h, int status, int events)
+{
+        struct stream *s = h->data;
+        if (status < 0) {
+                struct error e = {0};
+                error_set(&e, "08006", "connection lost: %s", uv_strerror(status));
+                s->watched = 0;
+                end(s, &e);
+                return;
+        }
+        if (events & UV_WRITABLE)
+                loop_flush(s->loop, &s->flush);
+        if (s->paused) {
+                if (events & UV_DISCONNECT)
+                        disconnected(s);
+        } else if (events & UV_READABLE) {
+                read_more(s);
+        }
+}
+
+void stream_pause(struct stream *s)
+{
+        if (s->paused)
+                return;
+        s->paused = true;
+        rewatch(s);
+}
+
+void stream_resume(struct stream *s)
+{
+        if (!s->paused)
+                return;
+        s->paused = false;
+        rewatch(s);
+        stream_again(s);
+}
+
+void stream_again(struct stream *s)
+{
+        if (bytes_length(&s->in) || hidden_input(s))
+                loop_defer(s->loop, &s->again);
+}
+
+bool stream_paused(const struct stream *s)
+{
+        return s->paused;
+}
+
+size_t stream_kept(const struct stream *s)
+{
+        return bytes_length(&s->in);
+}
+
+bool stream_quiet(struct stream *s)
+{
+        char c;
+        if (bytes_length(&s->in) || hidden_input(s) || s->ended || s->broken)
+                return false;
+        return recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+int stream_fd(const struct stream *s)
+{
+        return s->fd;
+}
+
+/* ---- life ---- */
+
+struct stream *stream_new(struct loop *l, int fd, void *ssl, const struct stream_events *events,
+                          void *arg)
+{
+        struct stream *s = own_new(struct stream);
+        s->loop = l;
+        s->fd = fd;
+        s->ssl = ssl;
+        s->events = events;
+        s->arg = arg;
+        bytes_init(&s->in, 0);
+        bytes_init(&s->out, 0);
+        deferred_init(&s->flush, flush);
+        deferred_init(&s->again, again);
+        expect(uv_poll_init(loop_uv(l), &s->poll, fd) == 0);
+        s->poll.data = s;
+        rewatch(s);
+        return s;
+}
+
+void stream_retarget(struct stream *s, const struct stream_events *events, void *arg)
+{
+        s->events = events;
+        s->arg = arg;
+}
+
+static void closed(uv_handle_t *h)
+{
+        struct stream *s = h->data;
+        free(s);
+}
+
+void stream_free(struct stream *s)
+{
+        if (!s || s->closing)
+                return;
+        push(s);
+        s->closing = true;
+        uv_poll_stop(&s->poll);
+        deferred_clear(&s->flush);
+        deferred_clear(&s->again);
+        bytes_wipe(&s->in);
+        bytes_free(&s->out);
+        close(s->fd);
+        uv_close((uv_handle_t *) &s->poll, closed);
+}

@@ -1,0 +1,413 @@
+#include "secret/source_aws.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+#include "base/expect.h"
+#include "secret/endpoint.h"
+#include "secret/sigv4.h"
+
+enum {
+        ATTEMPTS = 3,
+        CONNECT_MS = 2000,
+        ATTEMPT_MS = 5000,
+        FETCH_MS = 12000,
+        SOON_MS = 50,    /* first pauses; they double */
+        LATER_MS = 1000,
+        LEAST_MS = 200,  /* with less time left than this no attempt is begun */
+        SKEW_S = 240,    /* AWS takes five minutes, mostly */
+        ANSWER_LIMIT = 1 << 20,
+};
+
+struct source_aws {
+        struct loop *l;
+        struct http *http;
+        struct chain *chain;
+        char *secret_name;
+        char region[ENDPOINT_REGION];
+        struct endpoint at;
+        char *url, *ca_file;
+        char *host, *database; /* what fills the document */
+        struct document_endpoint fill;
+        uint32_t (*dice)(void *arg, uint32_t below);
+        void *dice_arg;
+        int64_t clock_offset; /* seconds that AWS's clock is ahead of ours */
+
+        /* One fetch: it waits for a lookup, an exchange or `again`; `over` ends it in any case. */
+        void (*done)(void *arg, struct source_answer *answer); /* NULL = no fetch */
+        void *arg;
+        enum secret_stage stage;
+        struct chain_lookup *lookup;
+        struct http_exchange *exchange;
+        struct deadline again, over;
+        unsigned attempts;
+        bool other_key, other_clock; /* each mended once in a fetch */
+};
+
+static uint32_t kernel_dice(void *arg, uint32_t below)
+{
+        uint32_t n = 0;
+
+        (void) arg;
+        expect(getrandom(&n, sizeof n, 0) == sizeof n);
+        return n % below;
+}
+
+static uint32_t throw(struct source_aws *s, uint32_t below)
+{
+        return below ? s->dice(s->dice_arg, below) : 0;
+}
+
+/* ---- The end of a fetch ---- */
+
+static void stop(struct source_aws *s)
+{
+        chain_cancel(TAKE(s->lookup));
+        http_cancel(TAKE(s->exchange));
+        loop_clear(s->l, &s->again);
+        loop_clear(s->l, &s->over);
+}
+
+/* The callee may free `s`, so this is the last thing that anyone does with it. */
+static void finish(struct source_aws *s, struct source_answer *answer)
+{
+        void (*done)(void *, struct source_answer *) = TAKE(s->done);
+
+        stop(s);
+        done(s->arg, answer);
+        document_free(answer->document);
+}
+
+static void finish_failed(struct source_aws *s, const struct answer *a)
+{
+        const struct answer_rule *rule = answer_rule(a->kind);
+        struct source_answer answer = {
+                .verdict = s->stage == STAGE_CURRENT ? rule->current : rule->other,
+                .denied = a->kind == ANSWER_DENIED,
+        };
+        bool both = a->code[0] && a->message[0];
+
+        /* Many brokers that met the same trouble don't come back together. */
+        answer.retry_ms = rule->retry_ms + throw(s, rule->retry_ms);
+        memcpy(answer.request_id, a->request_id, sizeof answer.request_id);
+        error_set(&answer.error, "08001", "Secrets Manager in %s (%s): %s%s%s", s->region,
+                  secret_stage_name(s->stage), a->code, both ? ": " : "", a->message);
+        error_hint(&answer.error, "%s", rule->hint);
+        finish(s, &answer);
+}
+
+static void finish_value(struct source_aws *s, const struct answer *a)
+{
+        struct source_answer answer = {.verdict = SOURCE_FOUND};
+
+        memcpy(answer.version_id, a->version_id, sizeof answer.version_id);
+        memcpy(answer.request_id, a->request_id, sizeof answer.request_id);
+        answer.document = document_read(sealed_open(a->value), sealed_length(a->value), &s->fill,
+                                        &answer.error);
+        if (!answer.document) {
+                answer.verdict = SOURCE_REFUSED;
+                answer.retry_ms = 30000;
+                error_context(&answer.error, "%s, version %s (%s)", s->secret_name, a->version_id,
+                              secret_stage_name(s->stage));
+        }
+        finish(s, &answer);
+}
+
+/* Where there are no credentials at all nothing was asked. */
+static void finish_unasked(struct source_aws *s, const struct error *e)
+{
+        struct source_answer answer = {
+                .verdict = SOURCE_REFUSED, .retry_ms = 30000, .error = *e};
+
+        finish(s, &answer);
+}
+
+/* ---- One attempt after another ---- */
+
+static void attempt(struct source_aws *s);
+
+static void again_expired(struct deadline *d)
+{
+        attempt(container_of(d, struct source_aws, again));
+}
+
+static void over_expired(struct deadline *d)
+{
+        struct source_aws *s = container_of(d, struct source_aws, over);
+        struct answer late = {.kind = ANSWER_TROUBLE};
+
+        snprintf(late.message, sizeof late.message, "no answer within %d seconds", FETCH_MS / 1000);
+        finish_failed(s, &late);
+}
+
+static uint64_t time_left(const struct source_aws *s)
+{
+        uint64_t now = loop_now(s->l);
+
+        return s->over.at > now ? s->over.at - now : 0;
+}
+
+/* Full jitter: anything up to a pause that doubles. False if there is no time left for it. */
+static bool pause_for(struct source_aws *s, uint32_t first_ms)
+{
+        uint32_t ms = s->attempts ? throw(s, first_ms << (s->attempts - 1)) : 0;
+
+        if (s->attempts >= ATTEMPTS || ms + LEAST_MS > time_left(s))
+                return false;
+        loop_set(s->l, &s->again, loop_now(s->l) + ms);
+        return true;
+}
+
+/* The server's clock is adopted where it is so far from ours that signatures fail. */
+static bool mend_clock(struct source_aws *s, long long date)
+{
+        int64_t ahead = date - (int64_t) time(NULL);
+        int64_t error = ahead - s->clock_offset;
+
+        if (s->other_clock || date == 0 || (error <= SKEW_S && error >= -SKEW_S))
+                return false;
+        s->other_clock = true;
+        s->clock_offset = ahead;
+        return true;
+}
+
+static bool mend_key(struct source_aws *s)
+{
+        if (s->other_key)
+                return false;
+        s->other_key = true;
+        chain_forget(s->chain);
+        return true;
+}
+
+/* A mended attempt doesn't wait, and is granted beyond the usual number. */
+static bool try_again(struct source_aws *s, enum answer_kind kind, long long date)
+{
+        switch (answer_rule(kind)->again) {
+        case ANSWER_SOON:
+                return pause_for(s, SOON_MS);
+        case ANSWER_LATER:
+                return pause_for(s, LATER_MS);
+        case ANSWER_OTHER_CLOCK:
+                if (!mend_clock(s, date) && !mend_key(s))
+                        return false;
+                break;
+        case ANSWER_OTHER_KEY:
+                if (!mend_key(s))
+                        return false;
+                break;
+        default:
+                return false;
+        }
+        loop_set(s->l, &s->again, loop_now(s->l));
+        return true;
+}
+
+static void answered(void *arg, const struct http_answer *http_answer, const struct error *e)
+{
+        struct source_aws *s = arg;
+        struct answer a;
+
+        s->exchange = NULL;
+        answer_read(http_answer, e, &a);
+        if (a.kind == ANSWER_VALUE)
+                finish_value(s, &a);
+        else if (!try_again(s, a.kind, http_answer ? http_answer->date : 0))
+                finish_failed(s, &a);
+        answer_clear(&a);
+}
+
+static void send(struct source_aws *s, const struct sigv4_header *headers, size_t count,
+                 const char *body, size_t body_size)
+{
+        struct http_header out[SIGV4_HEADERS_MAX];
+        unsigned left = (unsigned) time_left(s);
+
+        for (size_t i = 0; i < count; i++)
+                out[i] = (struct http_header){headers[i].name, headers[i].value};
+        s->exchange = http_start(s->http,
+                                 &(struct http_request){
+                                         .method = "POST",
+                                         .url = s->url,
+                                         .headers = out,
+                                         .header_count = count,
+                                         .body = body,
+                                         .body_size = body_size,
+                                         .ca_file = s->ca_file,
+                                         .connect_timeout_ms = CONNECT_MS,
+                                         .timeout_ms = left < ATTEMPT_MS ? left : ATTEMPT_MS,
+                                         .answer_limit = ANSWER_LIMIT,
+                                 },
+                                 answered, s);
+}
+
+static void sign_and_send(struct source_aws *s, const struct aws_credentials *credentials)
+{
+        struct sigv4_header headers[8] = {
+                {"Host", s->at.authority},
+                {"Content-Type", "application/x-amz-json-1.1"},
+                {"X-Amz-Target", "secretsmanager.GetSecretValue"},
+        };
+        size_t count = 3;
+        struct sigv4_signature signature;
+        char body[ENDPOINT_NAME + 256];
+        /* Names and ARNs that passed the check hold nothing that JSON would want escaped. */
+        int n = snprintf(body, sizeof body, "{\"SecretId\":\"%s\",\"VersionStage\":\"%s\"}",
+                         s->secret_name, secret_stage_name(s->stage));
+
+        expect(n > 0 && n < (int) sizeof body);
+        if (credentials->session_token)
+                headers[count++] = (struct sigv4_header){"X-Amz-Security-Token",
+                                                         sealed_open(credentials->session_token)};
+        expect(sigv4_sign(&(struct sigv4_request){.method = "POST",
+                                                  .path = s->at.path,
+                                                  .headers = headers,
+                                                  .header_count = count,
+                                                  .body = body,
+                                                  .body_size = (size_t) n,
+                                                  .region = s->region,
+                                                  .service = "secretsmanager",
+                                                  .access_key_id = credentials->access_key_id,
+                                                  .secret_access_key = credentials->secret_access_key,
+                                                  .when = time(NULL) + s->clock_offset},
+                          &signature));
+        headers[count++] = (struct sigv4_header){"X-Amz-Date", signature.date};
+        headers[count++] = (struct sigv4_header){
+                "Authorization", (const char *) bytes_data(&signature.authorization)};
+        send(s, headers, count, body, (size_t) n);
+        sigv4_free(&signature);
+}
+
+static void got_credentials(void *arg, const struct aws_credentials *credentials,
+                            const struct error *e)
+{
+        struct source_aws *s = arg;
+
+        s->lookup = NULL;
+        if (credentials)
+                sign_and_send(s, credentials);
+        else
+                finish_unasked(s, e);
+}
+
+static void attempt(struct source_aws *s)
+{
+        s->attempts++;
+        s->lookup = chain_get(s->chain, got_credentials, s);
+}
+
+void source_aws_fetch(struct source_aws *s, enum secret_stage stage,
+                      void (*done)(void *arg, struct source_answer *answer), void *arg)
+{
+        expect(!s->done);
+        s->done = done;
+        s->arg = arg;
+        s->stage = stage;
+        s->attempts = 0;
+        s->other_key = s->other_clock = false;
+        loop_set(s->l, &s->over, loop_now(s->l) + FETCH_MS);
+        attempt(s);
+}
+
+/* ---- Region and endpoint ---- */
+
+static bool choose_region(struct source_aws *s, const struct source_aws_options *o, struct error *e)
+{
+        struct arn arn = {0};
+        const char *region = o->secret_region[0] ? o->secret_region : o->region;
+
+        if (endpoint_looks_like_arn(o->secret_name)) {
+                const char *wrong = endpoint_arn(o->secret_name, &arn);
+
+                if (*wrong)
+                        return error_set(e, "08001", "secret_name: %s", wrong);
+                if (region[0] && strcmp(region, arn.region) != 0) {
+                        error_set(e, "08001", "secret_name is an ARN in %s, but the region is set to %s",
+                                  arn.region, region);
+                        return error_hint(e, "set secret_region to %s, or leave it out together with "
+                                             "aws.region", arn.region);
+                }
+                region = arn.region;
+        }
+        if (!region[0])
+                region = chain_setting(s->chain, "region");
+        if (!region[0]) {
+                error_set(e, "08001", "no AWS region for secret %s", o->secret_name);
+                return error_hint(e, "set secret_region, aws.region or AWS_REGION");
+        }
+        if (!endpoint_is_region(region)) {
+                error_set(e, "08001", "\"%.64s\" is not an AWS region", region);
+                return error_hint(e, "expected something like eu-west-1");
+        }
+        snprintf(s->region, sizeof s->region, "%s", region);
+        return true;
+}
+
+static bool is_true(struct chain *c, const char *key)
+{
+        return strcasecmp(chain_setting(c, key), "true") == 0;
+}
+
+static bool choose_endpoint(struct source_aws *s, const struct source_aws_options *o,
+                            struct error *e)
+{
+        bool fips = is_true(s->chain, "use_fips_endpoint");
+        bool dual_stack = is_true(s->chain, "use_dualstack_endpoint");
+        const char *url = o->endpoint_url[0] ? o->endpoint_url : chain_endpoint(s->chain);
+
+        if (!url[0])
+                return endpoint_of_region(s->region, fips, dual_stack, &s->at, e);
+        if (fips || dual_stack) {
+                error_set(e, "08001", "a custom endpoint and AWS_USE_%s_ENDPOINT exclude each other",
+                          fips ? "FIPS" : "DUALSTACK");
+                return error_hint(e, "leave one of the two away");
+        }
+        return endpoint_parse(url, &s->at, e);
+}
+
+struct source_aws *source_aws_new(struct loop *l, struct http *http, struct chain *chain,
+                                  const struct source_aws_options *options, struct error *e)
+{
+        OWN(source_aws_free) struct source_aws *s = own_new(struct source_aws);
+
+        s->l = l;
+        s->http = http;
+        s->chain = chain;
+        deadline_init(&s->again, again_expired);
+        deadline_init(&s->over, over_expired);
+        if (!choose_region(s, options, e) || !choose_endpoint(s, options, e))
+                return NULL;
+
+        const char *ca_file = chain_setting(chain, "ca_bundle");
+
+        s->secret_name = own_string(options->secret_name);
+        s->url = own_format("http%s://%s%s", s->at.tls ? "s" : "", s->at.authority, s->at.path);
+        s->ca_file = *ca_file ? own_string(ca_file) : NULL;
+        s->host = own_string(options->endpoint.host);
+        s->database = own_string(options->endpoint.database);
+        s->fill = (struct document_endpoint){s->host, options->endpoint.port, s->database};
+        s->dice = options->dice ? options->dice : kernel_dice;
+        s->dice_arg = options->dice_arg;
+        return TAKE(s);
+}
+
+void source_aws_free(struct source_aws *s)
+{
+        if (!s)
+                return;
+        stop(s);
+        free(s->secret_name);
+        free(s->url);
+        free(s->ca_file);
+        free(s->host);
+        free(s->database);
+        free(s);
+}
+
+const char *source_aws_region(const struct source_aws *s)
+{
+        return s->region;
+}

@@ -1,0 +1,42 @@
+/* What a client's message is, and what session state it would touch. */
+#ifndef PGB_TRACK_LOOK_H
+#define PGB_TRACK_LOOK_H
+
+#include "base/error.h"
+#include "track/state.h"
+#include "wire/frame.h"
+
+enum track_verdict {
+        TRACK_FORWARD,
+        TRACK_SWALLOW,
+        TRACK_ANSWER,                   /* the broker answers: ReadyForQuery, nothing is sent */
+        TRACK_GOODBYE,                  /* Terminate */
+        TRACK_BAD                       /* protocol violation: see error */
+};
+
+/* What track_look() found; kept by the caller until track_send(). */
+struct track_request {
+        uint8_t type;
+        bool begins, ends, whole;
+        uint32_t effects;               /* bits of enum sql_effect */
+        uint32_t pins;                  /* kinds this message would add */
+        bool may_pin;                   /* came in pieces: what it pins isn't known in time */
+        bool unnamed;                   /* Parse, Bind, Describe, Close of the unnamed statement */
+        bool named;                     /* Parse or Close of a named one */
+};
+
+/* Judges a piece of a client's message. `t` is the server the client has, or NULL. */
+enum track_verdict track_look(struct track_client *c, const struct track_server *t,
+                              const struct frame_piece *piece, struct track_request *out,
+                              struct error *e);
+
+/* The message is being sent: its effects take hold. `executed`: they also happen now (a Query; a
+ * Parse only prepares). Of a message in pieces this is the first. */
+void look_apply(struct track_client *c, const struct track_server *t, const struct track_request *r,
+                const struct frame_piece *piece, bool executed);
+/* The following pieces; true at the last. */
+bool look_continue(struct track_client *c, const struct frame_piece *piece);
+/* Effects of a statement that was prepared earlier, by their bits, happen now. */
+void look_execute(struct track_client *c, const struct track_server *t, uint32_t effects);
+
+#endif

@@ -1,0 +1,214 @@
+#include "track/restore.h"
+
+#include <string.h>
+#include <strings.h>
+#include "wire/compose.h"
+
+/* RESET SESSION AUTHORIZATION takes the role with it, so RESET ROLE follows: it leads back to the
+ * role that ALTER ROLE ... SET role gave at login. */
+static const char full_reset[] =
+        "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
+        "SELECT pg_catalog.pg_advisory_unlock_all(); DEALLOCATE ALL; DISCARD TEMP; "
+        "DISCARD SEQUENCES; ";
+
+bool restore_settable(const char *name)
+{
+        static const char *const fixed[] = {"server_version", "server_encoding", "is_superuser",
+                                            "session_authorization", "integer_datetimes",
+                                            "in_hot_standby"};
+        for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+                if (strcasecmp(name, fixed[i]) == 0)
+                        return false;
+        }
+        return true;
+}
+
+/* Parameters that are lists of quoted names: SET would take the whole value for one name
+ * (PostgreSQL's GUC_LIST_QUOTE), set_config() takes it as it was reported. */
+static bool quoted_list(const char *name)
+{
+        static const char *const lists[] = {"search_path", "temp_tablespaces",
+                                            "local_preload_libraries", "session_preload_libraries",
+                                            "shared_preload_libraries", "unix_socket_directories"};
+        for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+                if (strcasecmp(name, lists[i]) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static void want(struct track_client *c, const char *name, const char *value)
+{
+        settings_put(&c->wanted, name, value);
+        c->two_readings = c->two_readings || track_two_readings(c->wanted);
+}
+
+static void append_set(struct bytes *sql, const char *name, const char *value)
+{
+        if (quoted_list(name)) {
+                bytes_text(sql, "SELECT pg_catalog.set_config(");
+                compose_literal(sql, name);
+                bytes_text(sql, ", ");
+                compose_literal(sql, value);
+                bytes_text(sql, ", false); ");
+                return;
+        }
+        bytes_text(sql, "SET ");
+        compose_identifier(sql, name);
+        bytes_text(sql, " = ");
+        compose_literal(sql, value);
+        bytes_text(sql, "; ");
+}
+
+static void append_reset(struct bytes *sql, const char *name)
+{
+        bytes_text(sql, "RESET ");
+        compose_identifier(sql, name);
+        bytes_text(sql, "; ");
+}
+
+/* What the broker SET for the last client and this one does not want. */
+static void undo_applied(struct track_client *c, struct track_server *t, struct bytes *sql)
+{
+        size_t at = 0;
+        const char *name, *value;
+        struct settings *before = settings_ref(t->applied);
+        while (settings_next(before, &at, &name, &value)) {
+                if (settings_get(c->wanted, name))
+                        continue;
+                append_reset(sql, name);
+                settings_remove(&t->applied, name);
+        }
+        settings_unref(before);
+}
+
+static void apply_wanted(struct track_client *c, struct track_server *t, bool all, struct bytes *sql)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(c->wanted, &at, &name, &value)) {
+                const char *reported = settings_get(t->reported, name);
+                if (reported) {
+                        if (restore_settable(name) && (all || strcmp(reported, value) != 0))
+                                append_set(sql, name, value);
+                        continue;
+                }
+                const char *applied = settings_get(t->applied, name);
+                if (applied && strcmp(applied, value) == 0)
+                        continue;
+                append_set(sql, name, value);
+                settings_put(&t->applied, name, value);
+        }
+}
+
+/* Sends the text as one Query of the broker's own. */
+static void send_sql(struct track_server *t, struct bytes *sql, enum turn_owner owner,
+                     struct bytes *out)
+{
+        bytes_append(sql, "", 1);
+        compose_query(out, (const char *) bytes_data(sql));
+        turns_sent(&t->turns, TURN_QUERY, owner);
+        t->unnamed = false;
+}
+
+static void tell(struct track_client *c, const struct track_server *t, bool settable,
+                 struct bytes *extra)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(t->reported, &at, &name, &value)) {
+                const char *told = settings_get(c->wanted, name);
+                if (told && strcmp(told, value) == 0)
+                        continue;
+                if (told && !settable && restore_settable(name))
+                        continue;
+                want(c, name, value);
+                compose_parameter(extra, name, value);
+        }
+}
+
+static void align(struct track_client *c, struct track_server *t)
+{
+        settings_unref(t->aligned);
+        t->aligned = settings_ref(c->wanted);
+}
+
+void restore_align(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
+                   struct bytes *extra)
+{
+        struct bytes sql;
+        bytes_init(&sql, 0);
+        if (reset) {
+                bytes_text(&sql, full_reset);
+                settings_clear(&t->applied);
+                t->soiled = false;
+        }
+        undo_applied(c, t, &sql);
+        apply_wanted(c, t, reset, &sql);
+        if (bytes_length(&sql)) {
+                send_sql(t, &sql, TURN_RESTORE, first);
+                c->statements.here = false;
+        }
+        bytes_free(&sql);
+        tell(c, t, false, extra);
+        align(c, t);
+}
+
+void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
+{
+        struct bytes sql;
+        bytes_init(&sql, 0);
+        bytes_text(&sql, rollback ? "ROLLBACK; " : "");
+        bytes_text(&sql, full_reset);
+        send_sql(t, &sql, TURN_CLEAN, out);
+        bytes_free(&sql);
+        settings_clear(&t->applied);
+        settings_unref(t->aligned);
+        t->aligned = NULL;
+        t->soiled = false;
+}
+
+void restore_told(struct track_client *c, struct track_server *t, const char *name,
+                  const char *value)
+{
+        const char *told = settings_get(c->wanted, name);
+        if (told && strcmp(told, value) == 0)
+                return;
+        bool agreed = t->aligned == c->wanted;
+        want(c, name, value);
+        if (agreed)
+                align(c, t);
+}
+
+void restore_tell(struct track_client *c, struct track_server *t, struct bytes *extra)
+{
+        tell(c, t, true, extra);
+        align(c, t);
+}
+
+static void back_to_start(struct track_client *c, const char *name, struct bytes *extra)
+{
+        const char *start = settings_get(c->startup, name);
+        const char *told = settings_get(c->wanted, name);
+        if (!start || !restore_settable(name) || (told && strcmp(start, told) == 0))
+                return;
+        want(c, name, start);
+        if (settings_get(c->known, name))
+                compose_parameter(extra, name, start);
+}
+
+void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra)
+{
+        size_t at = 0;
+        const char *name, *value;
+        if (c->reset_all) {
+                settings_clear(&t->applied);
+                while (settings_next(c->startup, &at, &name, &value))
+                        back_to_start(c, name, extra);
+        } else {
+                settings_remove(&t->applied, c->reset_one);
+                back_to_start(c, c->reset_one, extra);
+        }
+        settings_unref(t->aligned);
+        t->aligned = NULL;
+}

@@ -1,0 +1,25 @@
+/* Brings a server's parameters in line with what a client wants, and tells the client what it can't
+ * have: values are compared as servers report them. Part of track, on its own for its size. */
+#ifndef PGB_TRACK_RESTORE_H
+#define PGB_TRACK_RESTORE_H
+
+#include <stdbool.h>
+#include "base/bytes.h"
+#include "track/state.h"
+
+/* Can a reported parameter be SET? */
+bool restore_settable(const char *name);
+/* Appends one Query with all that must be reset and SET, and notes its turn; nothing if all fits. */
+void restore_align(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
+                   struct bytes *tell);
+/* The full reset alone, after a ROLLBACK if a transaction may be open. */
+void restore_clean(struct track_server *t, bool rollback, struct bytes *out);
+/* The server told the client a value. */
+void restore_told(struct track_client *c, struct track_server *t, const char *name,
+                  const char *value);
+/* Tells the client reported values that are not what it was told last. */
+void restore_tell(struct track_client *c, struct track_server *t, struct bytes *extra);
+/* RESET led the server back to its own defaults; the client's are what it said at the start. */
+void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra);
+
+#endif

@@ -1,0 +1,61 @@
+#include "track/state.h"
+
+#include <string.h>
+#include <strings.h>
+#include "base/own.h"
+
+bool track_two_readings(const struct settings *wanted)
+{
+        static const char *const shifty[] = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC",
+                                             "GB18030", "JOHAB"};
+        const char *conforming = settings_get(wanted, "standard_conforming_strings");
+        const char *encoding = settings_get(wanted, "client_encoding");
+        if (conforming && strcmp(conforming, "on") != 0)
+                return true;
+        for (size_t i = 0; encoding && i < sizeof shifty / sizeof *shifty; i++) {
+                if (strcasecmp(encoding, shifty[i]) == 0)
+                        return true;
+        }
+        return false;
+}
+
+void track_server_init(struct track_server *t, struct settings *reported)
+{
+        memset(t, 0, sizeof *t);
+        turns_init(&t->turns);
+        t->status = 'I';
+        t->reported = reported;
+        t->applied = settings_new();
+}
+
+void track_server_free(struct track_server *t)
+{
+        turns_free(&t->turns);
+        settings_unref(t->reported);
+        settings_unref(t->applied);
+        settings_unref(t->aligned);
+        memset(t, 0, sizeof *t);
+}
+
+void track_client_init(struct track_client *c, struct settings *startup, struct settings *known)
+{
+        memset(c, 0, sizeof *c);
+        c->wanted = settings_ref(startup);
+        c->startup = settings_ref(startup);
+        c->known = settings_ref(known);
+        c->two_readings = track_two_readings(c->wanted);
+        pins_init(&c->pins);
+        statements_init(&c->statements);
+}
+
+void track_client_free(struct track_client *c)
+{
+        settings_unref(c->wanted);
+        settings_unref(c->startup);
+        settings_unref(c->known);
+        pins_free(&c->pins);
+        statements_free(&c->statements);
+        free(c->lexer);
+        memset(c, 0, sizeof *c);
+}
+

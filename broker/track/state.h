@@ -1,0 +1,52 @@
+/* What the broker knows of a server connection and of a client: the two halves of a session. Only
+ * data; track.c, look.c and restore.c change it. */
+#ifndef PGB_TRACK_STATE_H
+#define PGB_TRACK_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "track/pins.h"
+#include "track/settings.h"
+#include "track/statements.h"
+#include "track/turns.h"
+
+struct track_server {
+        struct turns turns;
+        char status;                    /* of the last ReadyForQuery: 'I', 'T', 'E' */
+        bool unsynced;                  /* extended messages were sent, their Sync was not */
+        bool soiled;                    /* the next client, whoever it is, needs a full reset first */
+        bool unnamed;                   /* an unnamed statement, whoever's, may be here */
+        bool restore_failed;            /* a reset or SET of the broker's own was refused */
+        struct settings *reported;      /* what the server last reported */
+        struct settings *applied;       /* what the broker SET and the server does not report */
+        struct settings *aligned;       /* the client settings that both agree with now, or NULL */
+        uint32_t audit_bits;
+        struct track_span {
+                uint32_t tags, begins, commits, rollbacks, readies;
+                bool error, first_begin, last_rollback;
+        } span;                         /* what came since the server was last quiet */
+};
+
+struct track_client {
+        struct settings *wanted;        /* what the client has been told, and wants everywhere */
+        struct settings *startup;       /* what it said at the start: where RESET leads back to */
+        struct pins pins;
+        struct statements statements;
+        struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
+        struct settings *known;         /* the parameters that servers here report */
+        bool two_readings;              /* '\' in strings may or may not escape: read both ways */
+        bool reset_all;                 /* RESET ALL or DISCARD ALL was sent, outcome not known yet */
+        char reset_one[64];             /* RESET name likewise; "" = none */
+};
+
+/* Must texts be read both with and without '\' as an escape? (standard_conforming_strings is off,
+ * or the client's encoding has characters that contain the byte '\'.) */
+bool track_two_readings(const struct settings *wanted);
+
+void track_server_init(struct track_server *t, struct settings *reported);     /* takes the reference */
+void track_server_free(struct track_server *t);
+/* Takes a reference to both: what the client wants, and what servers of this pool report. */
+void track_client_init(struct track_client *c, struct settings *startup, struct settings *known);
+void track_client_free(struct track_client *c);
+
+#endif

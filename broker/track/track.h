@@ -1,0 +1,46 @@
+/* Session state as a pure function of two message streams. A `track_server` is what the broker
+ * knows of a server connection, a `track_client` what it knows of a client; together they say what
+ * to do with each message and when the server may be lent to someone else.
+ *
+ * A client's message:  track_look()   what it is, what it would pin   (no server needed)
+ *                      track_lend()   a server is lent: what has to go first
+ *                      track_send()   it is sent: what has to go just before it
+ * A server's message:  track_reply()  forward it, or it was the broker's
+ * No file, clock, log or network in it. Source: PostgreSQL manual, "Message Flow". */
+#ifndef PGB_TRACK_TRACK_H
+#define PGB_TRACK_TRACK_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "track/look.h"
+#include "track/state.h"
+#include "wire/frame.h"
+
+/* The server is lent to the client: appends what must be sent to the server first, and what the
+ * client must be told. `reset`: a full reset is due (another uid had it, or isolation is strict). */
+void track_lend(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
+                struct bytes *tell);
+/* The same before a request of a client that kept its server, when that is quiet (after RESET ALL
+ * and the like). */
+void track_realign(struct track_client *c, struct track_server *t, struct bytes *first,
+                   struct bytes *tell);
+/* The piece is being sent: notes what it will be answered with; appends what goes just before it. */
+void track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
+                const struct frame_piece *piece, struct bytes *before);
+
+/* Judges a piece from the server; c is NULL while nobody has it. `extra`: messages for the client,
+ * to be sent before the piece. */
+enum track_verdict track_reply(struct track_client *c, struct track_server *t,
+                               const struct frame_piece *piece, struct bytes *extra);
+
+/* Nothing is owed and no transaction is open. */
+bool track_quiet(const struct track_server *t);
+/* May the server be lent to another client now? */
+bool track_lendable(const struct track_client *c, const struct track_server *t);
+/* Appends the audit, if it is time to ask which pins are still alive. */
+bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out);
+/* The client is gone: appends what makes the server as new (rolls back if need be). False: it can't
+ * be cleaned (replies are owed, or state that no reset undoes), close it. */
+bool track_clean(const struct track_client *c, struct track_server *t, struct bytes *out);
+
+#endif

@@ -1,0 +1,205 @@
+#include "track/turns.h"
+
+#include <string.h>
+#include "base/expect.h"
+#include "base/own.h"
+
+void turns_init(struct turns *t)
+{
+        *t = (struct turns){0};
+}
+
+void turns_free(struct turns *t)
+{
+        free(t->ring);
+        turns_init(t);
+}
+
+static void grow(struct turns *t)
+{
+        uint32_t size = t->size ? t->size * 2 : 16;
+        uint8_t *ring = own_alloc(size);
+        for (uint32_t i = 0; i < t->count; i++)
+                ring[i] = t->ring[(t->head + i) & (t->size - 1)];
+        free(t->ring);
+        t->ring = ring;
+        t->head = 0;
+        t->size = size;
+}
+
+static void push(struct turns *t, enum turn_kind kind, enum turn_owner owner)
+{
+        if (t->count == t->size)
+                grow(t);
+        t->ring[(t->head + t->count++) & (t->size - 1)] = (uint8_t) (kind | owner << 4);
+}
+
+/* Drops the head, and the ends of COPYs behind it that never began: nobody answers those. */
+static void pop(struct turns *t)
+{
+        do {
+                expect(t->count > 0);
+                t->head = (t->head + 1) & (t->size - 1);
+                t->count--;
+        } while (t->count > 0 && turns_kind(t) == TURN_COPY_END);
+}
+
+static enum turn_kind kind_at(const struct turns *t, uint32_t i)
+{
+        return (enum turn_kind) (t->ring[(t->head + i) & (t->size - 1)] & 15);
+}
+
+/* Removes the turn at place i, keeping the order of the others. */
+static void remove_at(struct turns *t, uint32_t i)
+{
+        for (; i + 1 < t->count; i++)
+                t->ring[(t->head + i) & (t->size - 1)] = t->ring[(t->head + i + 1) & (t->size - 1)];
+        t->count--;
+}
+
+void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner)
+{
+        if (t->skipping) {
+                if (kind != TURN_SYNC)
+                        return;
+                t->skipping = false;
+        } else if (t->copy == COPY_IN) {
+                if (kind == TURN_SYNC)
+                        return;
+                t->copy = COPY_NONE;
+                return;         /* the end of the COPY, or what breaks it off: neither is answered */
+        }
+        if (kind == TURN_COPY_END && t->count == 0)
+                return;
+        push(t, kind, owner);
+}
+
+/* An error in the extended protocol: all that was sent up to the next Sync is skipped. */
+static void skip_to_sync(struct turns *t)
+{
+        while (t->count > 0 && turns_kind(t) != TURN_SYNC) {
+                t->head = (t->head + 1) & (t->size - 1);
+                t->count--;
+        }
+        t->skipping = t->count == 0;
+}
+
+/* COPY FROM STDIN begins: what was sent ahead meets the server in that state. */
+static void copy_in_begins(struct turns *t)
+{
+        t->copy = COPY_IN;
+        while (t->count > 1) {
+                enum turn_kind next = kind_at(t, 1);
+                remove_at(t, 1);
+                if (next == TURN_SYNC)
+                        continue;
+                t->copy = COPY_NONE;
+                return;
+        }
+}
+
+static bool error(struct turns *t)
+{
+        if (t->count == 0)
+                return t->skipping;
+        t->copy = COPY_NONE;
+        switch (turns_kind(t)) {
+        case TURN_QUERY:
+        case TURN_FUNCTION:
+        case TURN_SYNC:
+                return true;            /* its ReadyForQuery follows */
+        default:
+                skip_to_sync(t);
+                return true;
+        }
+}
+
+static bool completes(struct turns *t)
+{
+        enum turn_kind kind = turns_kind(t);
+        if (kind != TURN_QUERY && kind != TURN_EXECUTE)
+                return false;
+        t->copy = COPY_NONE;
+        if (kind == TURN_EXECUTE)
+                pop(t);
+        return true;
+}
+
+static bool ready(struct turns *t)
+{
+        enum turn_kind kind = turns_kind(t);
+        if ((kind != TURN_QUERY && kind != TURN_FUNCTION && kind != TURN_SYNC) || t->copy != COPY_NONE)
+                return false;
+        pop(t);
+        return true;
+}
+
+static bool ends(struct turns *t, enum turn_kind kind)
+{
+        if (turns_kind(t) != kind)
+                return false;
+        pop(t);
+        return true;
+}
+
+static bool copy_begins(struct turns *t, enum turns_copy copy)
+{
+        if ((turns_kind(t) != TURN_QUERY && turns_kind(t) != TURN_EXECUTE) || t->copy != COPY_NONE)
+                return false;
+        if (copy == COPY_IN)
+                copy_in_begins(t);
+        else
+                t->copy = COPY_OUT;
+        return true;
+}
+
+static bool copy_out_ends(struct turns *t)
+{
+        bool was = t->copy == COPY_OUT;
+        t->copy = COPY_NONE;
+        return was;
+}
+
+bool turns_replied(struct turns *t, uint8_t type)
+{
+        if (type == 'E')
+                return error(t);
+        if (t->count == 0)
+                return false;
+        switch (type) {
+        case 'D':
+                return t->copy == COPY_NONE &&
+                       (turns_kind(t) == TURN_QUERY || turns_kind(t) == TURN_EXECUTE);
+        case 'C':
+        case 'I':
+                return completes(t);
+        case 'Z':
+                return ready(t);
+        case 'T':
+                return turns_kind(t) == TURN_QUERY || ends(t, TURN_DESCRIBE);
+        case '1':
+                return ends(t, TURN_PARSE);
+        case '2':
+                return ends(t, TURN_BIND);
+        case '3':
+                return ends(t, TURN_CLOSE);
+        case 'n':
+                return ends(t, TURN_DESCRIBE);
+        case 's':
+                return ends(t, TURN_EXECUTE);
+        case 't':
+                return turns_kind(t) == TURN_DESCRIBE;
+        case 'V':
+                return turns_kind(t) == TURN_FUNCTION;
+        case 'G':
+                return copy_begins(t, COPY_IN);
+        case 'H':
+                return copy_begins(t, COPY_OUT);
+        case 'd':
+                return t->copy == COPY_OUT;
+        case 'c':
+                return copy_out_ends(t);
+        default:
+                return false;
+        }
+}

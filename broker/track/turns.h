@@ -1,0 +1,71 @@
+/* The replies a server owes, in order: one turn for each request that will be answered. Who asked
+ * (the client, or the broker for itself), what kind of request, and so which reply ends it.
+ *
+ * Source: PostgreSQL manual, "Message Flow". The corners that matter:
+ *  - a ReadyForQuery owed by a Sync is not one owed by a Query: after an error in the extended
+ *    protocol the server skips everything up to the next Sync, a pipelined Query included;
+ *  - during COPY FROM STDIN the server ignores Sync and Flush, and any other request but CopyData,
+ *    CopyDone and CopyFail ends the COPY with an error and is itself lost;
+ *  - CopyDone and CopyFail outside a COPY are ignored. */
+#ifndef PGB_TRACK_TURNS_H
+#define PGB_TRACK_TURNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TURNS_KINDS(X)                                                                             \
+        X(QUERY) X(FUNCTION) X(SYNC) X(PARSE) X(BIND) X(DESCRIBE) X(EXECUTE) X(CLOSE) X(COPY_END)
+
+enum turn_kind {
+#define X(name) TURN_##name,
+        TURNS_KINDS(X)
+#undef X
+};
+
+/* Whose request it was; all but CLIENT are the broker's own. */
+enum turn_owner {
+        TURN_CLIENT,
+        TURN_RESTORE,                   /* settings brought in line, or a full reset, before a request */
+        TURN_REPARSE,                   /* the client's unnamed statement, parsed here again */
+        TURN_AUDIT,                     /* which session state is still alive? */
+        TURN_CLEAN                      /* nobody's any more: rolled back and reset before it is lent */
+};
+
+#define TURNS_MAX 65536                 /* more than this waits at the client's side */
+
+struct turns {
+        uint8_t *ring;
+        uint32_t head, count, size;     /* size is a power of two, or 0 */
+        bool skipping;                  /* an error came and the Sync that ends it isn't sent yet */
+        enum turns_copy { COPY_NONE, COPY_IN, COPY_OUT } copy;
+};
+
+void turns_init(struct turns *t);
+void turns_free(struct turns *t);
+
+/* A request was sent. Not every request leaves a turn; false: it was lost on a COPY (which it ends). */
+void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner);
+static inline bool turns_full(const struct turns *t)
+{
+        return t->count >= TURNS_MAX;
+}
+static inline bool turns_empty(const struct turns *t)
+{
+        return t->count == 0 && !t->skipping && t->copy == COPY_NONE;
+}
+/* The one being answered; only if count > 0. */
+static inline enum turn_kind turns_kind(const struct turns *t)
+{
+        return (enum turn_kind) (t->ring[t->head] & 15);
+}
+static inline enum turn_owner turns_owner(const struct turns *t)
+{
+        return (enum turn_owner) (t->ring[t->head] >> 4);
+}
+
+/* A reply of this type came. False: it can't be the answer to what was asked, the connection can't
+ * be trusted any more. NoticeResponse, ParameterStatus and NotificationResponse don't come here. */
+bool turns_replied(struct turns *t, uint8_t type);
+
+#endif

@@ -1,0 +1,106 @@
+#include "wire/reply.h"
+
+#include <string.h>
+
+/* Takes the text at *p and moves behind its NUL; NULL if there is none. */
+static const char *take_text(const uint8_t **p, size_t *n)
+{
+        const uint8_t *nul = memchr(*p, 0, *n);
+        if (!nul)
+                return NULL;
+        const char *text = (const char *) *p;
+        *n -= (size_t) (nul + 1 - *p);
+        *p = nul + 1;
+        return text;
+}
+
+static void keep_field(struct reply_error *out, uint8_t field, const char *text, bool *unlocalized)
+{
+        switch (field) {
+        case 'V':
+                *unlocalized = true;
+                out->severity = text;
+                break;
+        case 'S':
+                if (!*unlocalized)
+                        out->severity = text;
+                break;
+        case 'C':
+                out->sqlstate = text;
+                break;
+        case 'M':
+                out->message = text;
+                break;
+        case 'D':
+                out->detail = text;
+                break;
+        case 'H':
+                out->hint = text;
+                break;
+        }
+}
+
+enum frame_verdict reply_error(const uint8_t *p, size_t n, struct reply_error *out)
+{
+        bool unlocalized = false;
+        *out = (struct reply_error){"", "", "", "", ""};
+        while (n > 0 && *p) {
+                uint8_t field = *p++;
+                n--;
+                const char *text = take_text(&p, &n);
+                if (!text)
+                        return FRAME_BAD;
+                keep_field(out, field, text, &unlocalized);
+        }
+        return n == 1 ? FRAME_READY : FRAME_BAD;
+}
+
+enum frame_verdict reply_parameter(const uint8_t *p, size_t n, struct reply_parameter *out)
+{
+        out->name = take_text(&p, &n);
+        out->value = out->name ? take_text(&p, &n) : NULL;
+        return out->value && n == 0 ? FRAME_READY : FRAME_BAD;
+}
+
+enum frame_verdict reply_complete(const uint8_t *p, size_t n, const char **tag)
+{
+        *tag = take_text(&p, &n);
+        return *tag && n == 0 ? FRAME_READY : FRAME_BAD;
+}
+
+enum frame_verdict reply_ready(const uint8_t *p, size_t n, char *status)
+{
+        if (n != 1 || (*p != 'I' && *p != 'T' && *p != 'E'))
+                return FRAME_BAD;
+        *status = (char) *p;
+        return FRAME_READY;
+}
+
+enum frame_verdict reply_row(const uint8_t *p, size_t n, const char **column, int32_t *length,
+                             size_t max, size_t *count)
+{
+        if (n < 2)
+                return FRAME_BAD;
+        *count = frame_get16(p);
+        p += 2;
+        n -= 2;
+        for (size_t i = 0; i < *count; i++) {
+                if (n < 4)
+                        return FRAME_BAD;
+                uint32_t said = frame_get32(p);
+                bool null = said == UINT32_MAX;
+                p += 4;
+                n -= 4;
+                if (!null && (said > INT32_MAX || n < said))
+                        return FRAME_BAD;
+                if (i < max) {
+                        column[i] = null ? NULL : (const char *) p;
+                        length[i] = null ? -1 : (int32_t) said;
+                }
+                if (!null) {
+                        p += said;
+                        n -= said;
+                }
+        }
+        return n == 0 ? FRAME_READY : FRAME_BAD;
+}

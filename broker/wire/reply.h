@@ -1,0 +1,34 @@
+/* Reads the payloads of a server's messages. All fields of an ErrorResponse are optional: a field
+ * that is not there is "". Source: PostgreSQL manual, "Message Formats", "Error and Notice
+ * Message Fields". Pointers point into the payload; verdicts are READY or BAD. */
+#ifndef PGB_WIRE_REPLY_H
+#define PGB_WIRE_REPLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "wire/frame.h"
+
+struct reply_error {
+        const char *severity;           /* field V, else S */
+        const char *sqlstate;           /* C */
+        const char *message;            /* M */
+        const char *detail, *hint;      /* D, H */
+};
+/* Of ErrorResponse and NoticeResponse. */
+enum frame_verdict reply_error(const uint8_t *p, size_t n, struct reply_error *out);
+
+struct reply_parameter {
+        const char *name, *value;
+};
+enum frame_verdict reply_parameter(const uint8_t *p, size_t n, struct reply_parameter *out);
+
+/* The tag of a CommandComplete, e.g. "SELECT 1". */
+enum frame_verdict reply_complete(const uint8_t *p, size_t n, const char **tag);
+/* The status of a ReadyForQuery: 'I', 'T' or 'E'; BAD for anything else. */
+enum frame_verdict reply_ready(const uint8_t *p, size_t n, char *status);
+/* The columns of a DataRow: pointers and lengths (-1 = NULL) of up to `max`; *count is how many
+ * the row has. */
+enum frame_verdict reply_row(const uint8_t *p, size_t n, const char **column, int32_t *length,
+                             size_t max, size_t *count);
+
+#endif

@@ -1,0 +1,76 @@
+#include "wire/request.h"
+
+#include <string.h>
+
+/* Takes the text at *p and moves behind its NUL; NULL if there is none. */
+static const char *take_text(const uint8_t **p, size_t *n)
+{
+        const uint8_t *nul = memchr(*p, 0, *n);
+        if (!nul)
+                return NULL;
+        const char *text = (const char *) *p;
+        *n -= (size_t) (nul + 1 - *p);
+        *p = nul + 1;
+        return text;
+}
+
+enum frame_verdict request_parse(const uint8_t *p, size_t n, bool partial, struct request_parse *out)
+{
+        *out = (struct request_parse){.name = take_text(&p, &n)};
+        if (!out->name)
+                return FRAME_BAD;
+        const uint8_t *nul = memchr(p, 0, n);
+        out->query = (const char *) p;
+        out->query_ends = nul;
+        out->query_size = nul ? (size_t) (nul - p) : n;
+        if (partial)
+                return FRAME_READY;
+        if (!nul)
+                return FRAME_BAD;
+        n -= out->query_size + 1;
+        if (n < 2)
+                return FRAME_BAD;
+        return n - 2 == 4 * (size_t) frame_get16(nul + 1) ? FRAME_READY : FRAME_BAD;
+}
+
+/* The formats and values behind the names are the server's business: it refuses bad ones with an
+ * ERROR and stays in step. */
+enum frame_verdict request_bind(const uint8_t *p, size_t n, bool partial, struct request_bind *out)
+{
+        (void) partial;
+        out->portal = take_text(&p, &n);
+        out->statement = out->portal ? take_text(&p, &n) : NULL;
+        return out->statement ? FRAME_READY : FRAME_BAD;
+}
+
+enum frame_verdict request_target(const uint8_t *p, size_t n, struct request_target *out)
+{
+        if (n == 0 || (*p != 'S' && *p != 'P'))
+                return FRAME_BAD;
+        out->kind = (char) *p++;
+        n--;
+        out->name = take_text(&p, &n);
+        return out->name && n == 0 ? FRAME_READY : FRAME_BAD;
+}
+
+enum frame_verdict request_execute(const uint8_t *p, size_t n, struct request_execute *out)
+{
+        out->portal = take_text(&p, &n);
+        if (!out->portal || n != 4)
+                return FRAME_BAD;
+        out->max_rows = frame_get32(p);
+        if (out->max_rows > INT32_MAX)          /* negative: PostgreSQL takes it for "all" */
+                out->max_rows = 0;
+        return FRAME_READY;
+}
+
+enum frame_verdict request_query(const uint8_t *p, size_t n, bool partial, const char **sql,
+                                 size_t *size)
+{
+        const uint8_t *nul = n ? memchr(p, 0, n) : NULL;
+        if (partial ? nul != NULL : !nul || nul != p + n - 1)
+                return FRAME_BAD;
+        *sql = (const char *) p;
+        *size = partial ? n : n - 1;
+        return FRAME_READY;
+}

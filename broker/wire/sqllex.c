@@ -1,0 +1,284 @@
+#include "wire/sqllex.h"
+
+/* Outside of quotes. */
+enum state {
+        BASE,
+        WORD,                   /* a word that began in an earlier chunk */
+        U_AMPERSAND,            /* U& */
+        NUMBER,
+        EXPONENT,               /* 1e: a number's exponent, or a word behind a number */
+        EXPONENT_SIGN,
+        DIGITS,                 /* of an exponent or a parameter */
+        DOLLAR,
+        DASH,
+        LINE,                   /* -- comment */
+        SLASH,
+        COMMENT,
+        COMMENT_SLASH,
+        COMMENT_STAR
+};
+
+static bool move(struct sqllex *l, enum state state)
+{
+        l->quote.at++;
+        l->state = state;
+        return false;
+}
+
+/* Back to the base, with a token. */
+static bool give(struct sqllex *l, enum sqltoken_kind kind, const char *text, size_t length)
+{
+        l->state = BASE;
+        return sqlquote_give(&l->quote, kind, text, length);
+}
+
+static bool give_mark(struct sqllex *l, char c)
+{
+        l->state = BASE;
+        return sqlquote_mark(&l->quote, SQLTOKEN_MARK, c);
+}
+
+/* --- words and numbers --- */
+
+/* A word has ended where the text is. Some are the prefix of what follows. */
+static bool end_word(struct sqllex *l, const char *text, size_t length)
+{
+        char c = *l->quote.at;
+        if (length == 1 && (c == '\'' || c == '&')) {
+                char prefix = (char) (*text | 0x20);
+                if (c == '&' && prefix == 'u')
+                        return move(l, U_AMPERSAND);
+                l->state = BASE;
+                if (c == '\'' && (prefix == 'e' || prefix == 'b' || prefix == 'x')) {
+                        sqlquote_string(&l->quote, prefix == 'e', false);
+                        return false;
+                }
+        }
+        return give(l, SQLTOKEN_WORD, text, length);
+}
+
+static const char *skip_word(const struct sqlquote *q)
+{
+        const char *p = q->at;
+        while (p < q->end && sqlquote_trait(*p) & SQL_IN_WORD)
+                p++;
+        return p;
+}
+
+/* At the first letter. A word that lies within the chunk is not copied. */
+static bool begin_word(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        const char *text = q->at, *p = skip_word(q);
+        q->at = p;
+        if (p < q->end)
+                return end_word(l, text, (size_t) (p - text));
+        q->kept = 0;
+        sqlquote_keep(q, text, (size_t) (p - text));
+        l->state = WORD;
+        return false;
+}
+
+static bool in_word(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        const char *p = skip_word(q);
+        sqlquote_keep(q, q->at, (size_t) (p - q->at));
+        q->at = p;
+        return p < q->end && end_word(l, q->word, q->kept);
+}
+
+static bool in_u_ampersand(struct sqllex *l)
+{
+        char c = *l->quote.at;
+        if (c != '"' && c != '\'')      /* U is a word, and & an operator */
+                return give(l, SQLTOKEN_WORD, "u", 1);
+        l->state = BASE;
+        if (c == '\'')
+                return sqlquote_unicode_string(&l->quote);
+        sqlquote_identifier(&l->quote, true);
+        return false;
+}
+
+static bool in_number(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        while (q->at < q->end && (sqlquote_class(*q->at) == SQL_DIGIT || *q->at == '.'))
+                q->at++;
+        if (q->at == q->end)
+                return false;
+        if (*q->at == 'e' || *q->at == 'E')
+                return move(l, EXPONENT);
+        return give(l, SQLTOKEN_NUMBER, NULL, 0);
+}
+
+static bool in_exponent(struct sqllex *l)
+{
+        char c = *l->quote.at;
+        if (sqlquote_class(c) == SQL_DIGIT)
+                return move(l, DIGITS);
+        if (c == '-' || c == '+') {
+                l->sign = c;
+                return move(l, EXPONENT_SIGN);
+        }
+        give(l, SQLTOKEN_NUMBER, NULL, 0);
+        l->quote.kept = 0;              /* 1else: the 'e' begins a word */
+        sqlquote_keep(&l->quote, "e", 1);
+        l->state = WORD;
+        return true;
+}
+
+static bool in_exponent_sign(struct sqllex *l)
+{
+        if (sqlquote_class(*l->quote.at) == SQL_DIGIT)
+                return move(l, DIGITS);
+        give(l, SQLTOKEN_WORD, "e", 1);
+        l->state = l->sign == '-' ? DASH : BASE;
+        return true;
+}
+
+static bool in_digits(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        while (q->at < q->end && sqlquote_class(*q->at) == SQL_DIGIT)
+                q->at++;
+        return q->at < q->end && give(l, SQLTOKEN_NUMBER, NULL, 0);
+}
+
+static bool in_dollar(struct sqllex *l)
+{
+        char c = *l->quote.at;
+        if (sqlquote_class(c) == SQL_DIGIT)
+                return move(l, DIGITS);
+        if (c != '$' && sqlquote_class(c) != SQL_LETTER)
+                return give_mark(l, '$');
+        l->state = BASE;
+        sqlquote_dollar(&l->quote);
+        return false;
+}
+
+/* --- comments --- */
+
+static bool in_dash(struct sqllex *l)
+{
+        return *l->quote.at == '-' ? move(l, LINE) : give_mark(l, '-');
+}
+
+static bool in_line(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        while (q->at < q->end && *q->at != '\n' && *q->at != '\r')
+                q->at++;
+        if (q->at < q->end)
+                l->state = BASE;
+        return false;
+}
+
+static bool in_slash(struct sqllex *l)
+{
+        if (*l->quote.at != '*')
+                return give_mark(l, '/');
+        l->depth = 1;
+        return move(l, COMMENT);
+}
+
+static bool in_comment(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        while (q->at < q->end && *q->at != '*' && *q->at != '/')
+                q->at++;
+        return q->at < q->end && move(l, *q->at == '*' ? COMMENT_STAR : COMMENT_SLASH);
+}
+
+static bool in_comment_slash(struct sqllex *l)
+{
+        char c = *l->quote.at;
+        if (c == '/')
+                return move(l, COMMENT_SLASH);
+        if (c == '*')
+                l->depth++;
+        return move(l, COMMENT);
+}
+
+static bool in_comment_star(struct sqllex *l)
+{
+        char c = *l->quote.at;
+        if (c == '*')
+                return move(l, COMMENT_STAR);
+        return move(l, c == '/' && --l->depth == 0 ? BASE : COMMENT);
+}
+
+/* --- between tokens --- */
+
+static bool in_base(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        while (sqlquote_class(*q->at) == SQL_SPACE)
+                if (++q->at == q->end)
+                        return false;
+        switch (sqlquote_class(*q->at)) {
+        case SQL_LETTER:
+                return begin_word(l);
+        case SQL_DIGIT:
+                return move(l, NUMBER);
+        case SQL_APOSTROPHE:
+                sqlquote_string(q, l->backslashes, true);
+                return false;
+        case SQL_QUOTATION:
+                sqlquote_identifier(q, false);
+                return false;
+        case SQL_DOLLAR:
+                return move(l, DOLLAR);
+        case SQL_MINUS:
+                return move(l, DASH);
+        case SQL_SOLIDUS:
+                return move(l, SLASH);
+        default:
+                return give_mark(l, *q->at++);
+        }
+}
+
+/* One step takes some characters, or moves to another state, or gives a token (true). */
+static bool (*const steps[])(struct sqllex *l) = {
+        [BASE] = in_base,
+        [WORD] = in_word,
+        [U_AMPERSAND] = in_u_ampersand,
+        [NUMBER] = in_number,
+        [EXPONENT] = in_exponent,
+        [EXPONENT_SIGN] = in_exponent_sign,
+        [DIGITS] = in_digits,
+        [DOLLAR] = in_dollar,
+        [DASH] = in_dash,
+        [LINE] = in_line,
+        [SLASH] = in_slash,
+        [COMMENT] = in_comment,
+        [COMMENT_SLASH] = in_comment_slash,
+        [COMMENT_STAR] = in_comment_star,
+};
+
+static inline bool step(struct sqllex *l)
+{
+        if (l->quote.state != 0)
+                return sqlquote_step(&l->quote);
+        return l->state == BASE ? in_base(l) : steps[l->state](l);
+}
+
+void sqllex_init(struct sqllex *l, bool backslashes)
+{
+        memset(l, 0, offsetof(struct sqllex, quote.head));
+        l->backslashes = backslashes;
+}
+
+void sqllex_feed(struct sqllex *l, const char *text, size_t n)
+{
+        l->quote.at = text;
+        l->quote.end = text + n;
+}
+
+const struct sqltoken *sqllex_next(struct sqllex *l)
+{
+        while (l->quote.at < l->quote.end)
+                if (step(l))
+                        return &l->quote.token;
+        return NULL;
+}

@@ -1,0 +1,26 @@
+/* Cuts SQL text into tokens as PostgreSQL's scanner does: words, numbers, parameters, operators,
+ * comments (nested), and what is quoted (sqlquote.h), without keeping the text. It may come in any
+ * chunks: the same bytes give the same tokens. Source: PostgreSQL manual, "Lexical Structure". */
+#ifndef PGB_WIRE_SQLLEX_H
+#define PGB_WIRE_SQLLEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "wire/sqlquote.h"
+
+struct sqllex {
+        uint8_t state;
+        bool backslashes;       /* '\' escapes in '' strings: standard_conforming_strings is off */
+        char sign;
+        uint32_t depth;         /* of nested comments */
+        struct sqlquote quote;  /* has the token, too */
+};
+
+void sqllex_init(struct sqllex *l, bool backslashes);
+/* Gives it the next chunk, which must live until sqllex_next() has returned NULL. */
+void sqllex_feed(struct sqllex *l, const char *text, size_t n);
+/* The next token, NULL when more text is needed. */
+const struct sqltoken *sqllex_next(struct sqllex *l);
+
+#endif

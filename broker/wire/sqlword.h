@@ -1,0 +1,75 @@
+/* Tells which session state a query text may touch, without parsing SQL: a resumable lexer that
+ * follows PostgreSQL's scan.l (strings, E'' and U&'' strings, dollar quotes, quoted identifiers,
+ * nested comments, parameters) and looks at the first words of each statement and at the names
+ * of functions called anywhere. It errs on the side of finding.
+ *
+ * Text may come in any chunks: the same bytes give the same findings. */
+#ifndef PGB_WIRE_SQLWORD_H
+#define PGB_WIRE_SQLWORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SQL_EFFECTS(X)                                                                             \
+        X(SET, "SET of a session parameter; name = the parameter, lower case")                     \
+        X(RESET, "RESET name, SET name TO DEFAULT; name = the parameter")                          \
+        X(RESET_ALL, "RESET ALL")                                                                  \
+        X(SET_CONFIG, "set_config() that is not plainly transaction-local")                        \
+        X(DISCARD_ALL, "DISCARD ALL")                                                              \
+        X(DISCARD_TEMP, "DISCARD TEMP")                                                            \
+        X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                  \
+        X(TEMP, "a temporary table, view, sequence, function; pg_temp named")                      \
+        X(LISTEN, "LISTEN")                                                                        \
+        X(UNLISTEN, "UNLISTEN")                                                                    \
+        X(ADVISORY, "a session-level advisory lock function")                                      \
+        X(ADVISORY_UNLOCK, "pg_advisory_unlock, _unlock_shared, _unlock_all")                      \
+        X(HOLD_CURSOR, "DECLARE ... WITH HOLD")                                                    \
+        X(CLOSE, "CLOSE of a cursor")                                                              \
+        X(PREPARE, "PREPARE name AS (not PREPARE TRANSACTION)")                                    \
+        X(EXECUTE, "EXECUTE of a prepared statement")                                              \
+        X(DEALLOCATE, "DEALLOCATE name or ALL")                                                    \
+        X(LOAD, "LOAD of a library")                                                               \
+        X(SEQUENCE, "nextval, setval, currval, lastval")                                           \
+        X(DROP, "DROP of anything: temporary objects may be gone")                                 \
+        X(BACKUP, "pg_backup_start, a temporary replication slot: bound to the session")           \
+        X(BEGIN, "BEGIN, START TRANSACTION")                                                       \
+        X(COMMIT, "COMMIT, END, PREPARE TRANSACTION")                                              \
+        X(ROLLBACK, "ROLLBACK, ABORT (also TO SAVEPOINT)")                                         \
+        X(COPY, "COPY")
+
+enum sql_effect {
+#define X(name, text) SQL_##name,
+        SQL_EFFECTS(X)
+#undef X
+        SQL_EFFECT_COUNT
+};
+
+/* name is NULL except for SET and RESET; it lives during the call. */
+typedef void sqlword_found(void *arg, enum sql_effect effect, const char *name);
+
+#define SQLWORD_WORDS 8         /* first words of a statement that are remembered */
+#define SQLWORD_LENGTH 64       /* a longer word is cut and never matches */
+
+struct sqlword {
+        sqlword_found *found;
+        void *arg;
+        bool backslashes;               /* standard_conforming_strings is off: '\' escapes in '' */
+        /* the rest belongs to sqlword.c; add what is needed, keep it under 1 KiB */
+        uint8_t state;
+};
+
+/* SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction: not found. SET SESSION
+ * x, SET x, SET TIME ZONE (timezone), SET NAMES (client_encoding), SET ROLE (role), SET SESSION
+ * AUTHORIZATION (session_authorization), SET SESSION CHARACTERISTICS (session characteristics),
+ * SET XML OPTION (xmloption), SET SEED and setseed() (seed) are. CREATE TEMP ... ON COMMIT DROP is
+ * not TEMP. In DO blocks the words inside the string are looked at too: SET, LISTEN, TEMP and the
+ * functions are found there wherever they stand. */
+void sqlword_init(struct sqlword *w, bool backslashes, sqlword_found *found, void *arg);
+void sqlword_feed(struct sqlword *w, const char *text, size_t n);
+/* The text is over: what was open (the last statement, an unfinished word) is judged. */
+void sqlword_end(struct sqlword *w);
+/* The label of an effect, e.g. "LISTEN". */
+const char *sqlword_label(enum sql_effect effect);
+
+#endif

@@ -1,0 +1,192 @@
+#include "wire/startup.h"
+
+#include <string.h>
+
+enum {
+        TLS_RECORD = 0x16,
+        CODE_MAJOR = 1234,              /* no version: a request of another kind */
+        CODE_CANCEL = 5678,
+        CODE_SSL = 5679,
+        CODE_GSSENC = 5680,
+        LONGEST_KEY = 256
+};
+
+static enum frame_verdict bad(struct error *e, const char *what)
+{
+        error_set(e, "08P01", "invalid startup packet: %s", what);
+        return FRAME_BAD;
+}
+
+static enum frame_verdict read_code(const uint8_t *p, struct startup *s, uint16_t code,
+                                    struct error *e)
+{
+        if (code == CODE_CANCEL) {
+                if (s->size < 16 || s->size > 12 + LONGEST_KEY)
+                        return bad(e, "a cancel request needs a key of 4 to 256 bytes");
+                s->kind = STARTUP_CANCEL;
+                s->cancel_pid = frame_get32(p + 8);
+                s->cancel_key = p + 12;
+                s->cancel_key_size = s->size - 12;
+                return FRAME_READY;
+        }
+        if (s->size != 8)
+                return bad(e, "an encryption request is 8 bytes long");
+        s->kind = code == CODE_SSL ? STARTUP_SSL : STARTUP_GSSENC;
+        return FRAME_READY;
+}
+
+/* Takes the text at *p and moves behind its NUL; NULL if there is none before the end. */
+static const char *take_text(const uint8_t **p, const uint8_t *end)
+{
+        const uint8_t *nul = memchr(*p, 0, (size_t) (end - *p));
+        if (!nul)
+                return NULL;
+        const char *text = (const char *) *p;
+        *p = nul + 1;
+        return text;
+}
+
+static enum frame_verdict read_parameters(const uint8_t *p, struct startup *s, struct error *e)
+{
+        const uint8_t *end = p + s->size;
+        p += 8;
+        for (;;) {
+                const char *name = take_text(&p, end);
+                if (!name)
+                        return bad(e, "no terminator as its last byte");
+                if (!*name)
+                        break;
+                const char *value = take_text(&p, end);
+                if (!value)
+                        return bad(e, "a parameter without a value");
+                if (s->count == STARTUP_MAX_PARAMETERS)
+                        return bad(e, "more than 128 parameters");
+                s->parameters[s->count++] = (struct startup_parameter){name, value};
+                if (strncmp(name, "_pq_.", 5) == 0)
+                        s->unknown_options++;
+        }
+        return p == end ? FRAME_READY : bad(e, "bytes behind its terminator");
+}
+
+enum frame_verdict startup_read(const uint8_t *p, size_t n, struct startup *s, struct error *e)
+{
+        s->size = s->count = s->unknown_options = s->cancel_key_size = 0;
+        s->major = s->minor = 0;
+        s->cancel_pid = 0;
+        s->cancel_key = NULL;
+        if (n == 0)
+                return FRAME_SHORT;
+        if (p[0] == TLS_RECORD) {
+                s->kind = STARTUP_TLS_HELLO;
+                return FRAME_READY;
+        }
+        if (p[0] != 0)          /* no packet is that long: some other protocol */
+                return bad(e, "this is not the PostgreSQL protocol");
+        if (n < 4)
+                return FRAME_SHORT;
+        s->size = frame_get32(p);
+        if (s->size < 8 || s->size > STARTUP_MAX)
+                return bad(e, "its length is out of bounds");
+        if (n < 8)
+                return FRAME_SHORT;
+        uint16_t major = frame_get16(p + 4), minor = frame_get16(p + 6);
+        bool code = major == CODE_MAJOR && minor >= CODE_CANCEL && minor <= CODE_GSSENC;
+        if (!code && major != 3) {
+                error_set(e, "0A000", "unsupported frontend protocol %u.%u: "
+                          "3.0 to 3.2 are supported", major, minor);
+                return FRAME_BAD;
+        }
+        if (n < s->size)
+                return FRAME_SHORT;
+        if (code)
+                return read_code(p, s, minor, e);
+        s->kind = STARTUP_SESSION;
+        s->major = major;
+        s->minor = minor;
+        return read_parameters(p, s, e);
+}
+
+const char *startup_get(const struct startup *s, const char *name)
+{
+        for (size_t i = s->count; i-- > 0;)
+                if (strcmp(s->parameters[i].name, name) == 0)
+                        return s->parameters[i].value;
+        return NULL;
+}
+
+/* --- the parameter "options" --- */
+
+struct argument {
+        const char *next;               /* what is left of the options */
+        size_t size;
+        char text[STARTUP_MAX];
+};
+
+static bool is_blank(char c)
+{
+        return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The next argument, unescaped. At the end: `none` is set. False: it is too long. */
+static bool next_argument(struct argument *a, bool *none)
+{
+        const char *p = a->next;
+        while (is_blank(*p))
+                p++;
+        *none = !*p;
+        a->size = 0;
+        for (; *p && !is_blank(*p); p++) {
+                if (*p == '\\' && *++p == 0)    /* a last backslash stands for nothing */
+                        break;
+                if (a->size + 1 == sizeof a->text)
+                        return false;
+                a->text[a->size++] = *p;
+        }
+        a->text[a->size] = 0;
+        a->next = p;
+        return true;
+}
+
+/* Reads `name=value`, in place. */
+static bool assignment(char *text, void (*found)(void *arg, const char *name, const char *value),
+                       void *arg, struct error *e)
+{
+        char *equals = strchr(text, '=');
+        if (!equals)
+                return error_set(e, "42601", "option \"%s\" requires a value", text);
+        if (equals == text)
+                return error_set(e, "42601", "option \"%s\" has no name", text);
+        *equals = 0;
+        for (char *c = text; *c; c++)
+                if (*c == '-')
+                        *c = '_';
+        found(arg, text, equals + 1);
+        return true;
+}
+
+bool startup_options(const char *options,
+                     void (*found)(void *arg, const char *name, const char *value), void *arg,
+                     struct error *e)
+{
+        struct argument a = {.next = options};
+        for (bool none;;) {
+                if (!next_argument(&a, &none))
+                        return error_set(e, "42601", "an option is too long");
+                if (none)
+                        return true;
+                char *text = a.text;
+                if (strcmp(text, "-c") == 0) {
+                        if (!next_argument(&a, &none))
+                                return error_set(e, "42601", "an option is too long");
+                        if (none)
+                                return error_set(e, "42601", "switch -c requires name=value");
+                } else if (strncmp(text, "-c", 2) == 0 || strncmp(text, "--", 2) == 0) {
+                        text += 2;
+                } else {
+                        error_set(e, "42601", "option \"%s\" is not supported", text);
+                        return error_hint(e, "Only -c name=value and --name=value are.");
+                }
+                if (!assignment(text, found, arg, e))
+                        return false;
+        }
+}

@@ -1,0 +1,78 @@
+"""Queries without a pause while something happens underneath, and the reckoning afterwards.
+
+Two environments, one in transaction and one in session mode, each under a pgbench that stays connected
+and one that connects for every transaction. server_lifetime is a second, so logins never stop.
+"""
+import contextlib
+import threading
+import time
+
+import pgbench
+from world import World
+
+LIFETIME = "1s"
+# What design 1.8 allows in the first minute of a bridge, per environment.
+REFUSED_LOGINS = 12
+MODES = {"prod": "transaction", "staging": "session"}
+
+
+@contextlib.contextmanager
+def under_load(story, seconds, poll_interval="300s", before_start=None, **pool):
+    """Yields the world after a second of load; at the end everything is counted and compared."""
+    with World(story.server) as world:
+        for name, mode in MODES.items():
+            world.add(name, counters=True, rotation={"poll_interval": poll_interval},
+                      pool={"pool_mode": mode, "pool_size": 8, "server_lifetime": LIFETIME, **pool})
+        if before_start:
+            before_start(world)
+        daemon = story.watch(world.start())
+        loads = {name: [pgbench.Pgbench(daemon.uri(name), seconds=seconds, clients=3, rate=60),
+                        pgbench.Pgbench(daemon.uri(name), seconds=seconds, clients=2, rate=20, reconnect=True)]
+                 for name in MODES}
+        for bench in sum(loads.values(), []):
+            story.addCleanup(bench.stop)
+        time.sleep(1.0)
+        yield world
+        for name, benches in loads.items():
+            reckon(story, world, name, [bench.finish() for bench in benches])
+
+
+def reckon(story, world, name, outcomes):
+    """No transaction failed, none was lost or done twice, and the server refused few logins."""
+    for outcome in outcomes:
+        story.assertTrue(outcome.clean and outcome.transactions > 0, f"{name}: {outcome}")
+    story.assertEqual(world.counted(name), sum(outcome.transactions for outcome in outcomes), name)
+    if world.server.own:
+        refused = world.server.count_refused_logins(world.environments[name].role)
+        story.assertLessEqual(refused, REFUSED_LOGINS, f"refused logins of {name}")
+
+
+def everywhere(world, call):
+    """call(manager, secret name, server) for all environments at the same time."""
+    failures = []
+
+    def one(environment):
+        try:
+            call(world.manager, environment.secret_name, world.server)
+        except Exception as error:                  # handed to the story's own thread below
+            failures.append(error)
+
+    threads = [threading.Thread(target=one, args=(environment,)) for environment in world.environments.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def follows(story, world, timeout=20):
+    """Waits until the broker is on AWSCURRENT in every environment."""
+    for environment in world.environments.values():
+        version = world.manager.store.version_id(environment.secret_name)
+        story.until(lambda: world.broker.show("SECRETS", environment=environment.name, version_id=version),
+                    f"{environment.name} to be on version {version}", timeout)
+
+
+def logins(world, name="prod"):
+    return world.server.count_logins(world.environments[name].role)
