@@ -15,17 +15,21 @@ struct enforce_options {
 };
 
 struct enforce_decision {
-        const char *sslmode;            /* for libpq: "disable", "require", "verify-ca", "verify-full" */
-        bool plain_allowed;             /* after "require", and only if the server says that it has no
+        const char *sslmode;            /* for libpq: "disable", "require", "verify-ca", "verify-full";
+                                           require with a root_cert is "verify-ca" */
+        bool plain_allowed;             /* after sslmode, and only if the server says that it has no
                                            TLS: once more with "disable" */
         const char *channel_binding;    /* "prefer", "require", "disable" */
         bool tls_expected;              /* a connection without TLS must be closed */
         bool warn_unverified;           /* require without root_cert and channel binding: --check warns */
 };
 
-/* `loopback`: the host is localhost or every address it resolves to is loopback. A host that starts
- * with '/' is a unix socket. False and `e` (with the key to change) if the demands can't be met. */
+/* `loopback`: enforce_loopback_host() and every address it resolves to is loopback. A host that
+ * starts with '/' is a unix socket. False and `e` (with the key to change) if the demands can't be
+ * met. */
 bool enforce_decide(enum ssl_mode secret, const struct enforce_options *options, const char *host,
                     bool loopback, struct enforce_decision *out, struct error *e);
+/* localhost, 127/8 or ::1, by its text alone. */
+bool enforce_loopback_host(const char *host);
 
 #endif

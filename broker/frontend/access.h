@@ -1,5 +1,5 @@
-/* Who may come in: rules over user and group ids, pure. Names were resolved when the configuration
- * was loaded; a peer is what the kernel says of it (uid, gid and groups at accept), nothing else. */
+/* Who may come in: rules over user and group ids. Names were resolved when the configuration was
+ * loaded; a peer is what the kernel says of it (uid, gid and groups at accept), nothing else. */
 #ifndef PGB_FRONTEND_ACCESS_H
 #define PGB_FRONTEND_ACCESS_H
 
@@ -24,6 +24,9 @@ struct access_self {
         gid_t overflow_gid;
 };
 
+/* False for ids that are nobody's in particular. */
+bool access_is_somebody(const struct access_self *self, uid_t uid);
+bool access_is_some_group(const struct access_self *self, gid_t gid);
 /* The ones of this process: geteuid(), /proc/sys/kernel/overflowuid and overflowgid. */
 struct access_self access_self(void);
 

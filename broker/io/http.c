@@ -12,13 +12,13 @@
 #include "io/multi.h"
 #include "io/resolve.h"
 
-enum { CONNECT_MS = 2000, TOTAL_MS = 5000, ANSWER_LIMIT = 1024 * 1024 };
+enum { CONNECT_MS = 2000, TOTAL_MS = 5000, ANSWER_LIMIT = 1024 * 1024, DISTRUST_MS = 600000 };
 
 struct http {
         struct loop *loop;
         struct multi *multi;
         struct list exchanges;
-        bool distrust;                  /* a certificate was refused: read the CA file anew */
+        uint64_t distrust_until;        /* a certificate was refused: read the CA file anew */
 };
 
 struct http_exchange {
@@ -162,7 +162,7 @@ static const char *remedy(CURLcode code)
                 return "Check the host, and the name servers of this machine.";
         case CURLE_COULDNT_RESOLVE_PROXY:
         case CURLE_PROXY:
-                return "Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in the broker's "
+                return "Check HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY in the broker's "
                        "environment.";
         case CURLE_COULDNT_CONNECT:
         case CURLE_OPERATION_TIMEDOUT:
@@ -181,13 +181,10 @@ static const char *remedy(CURLcode code)
         }
 }
 
-/* libcurl's own text, but where it may quote the environment: proxies have passwords. */
+/* libcurl's own text, unless it quotes a proxy of the environment with user and password. */
 static const char *cause(const struct http_exchange *x, CURLcode code)
 {
-        bool quotes = code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_PROXY ||
-                      code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
-
-        return quotes || !x->why[0] ? curl_easy_strerror(code) : x->why;
+        return x->why[0] && !strchr(x->why, '@') ? x->why : curl_easy_strerror(code);
 }
 
 static void finished(void *transfer, int curl_code)
@@ -196,18 +193,19 @@ static void finished(void *transfer, int curl_code)
         CURLcode code = x->too_long ? CURLE_FILESIZE_EXCEEDED : (CURLcode) curl_code;
 
         if (code == CURLE_OK) {
-                x->http->distrust = false;
                 keep_answer(x);
-        } else if (code == CURLE_FILESIZE_EXCEEDED) {
+                answer_later(x);
+                return;
+        }
+        if (code == CURLE_FILESIZE_EXCEEDED)
                 error_set(&x->error, "08001", "the answer of %s is longer than %zu bytes",
                           x->target, x->received.limit - 1);
-        } else {
+        else
                 error_set(&x->error, "08001", "request to %s failed: %s", x->target,
                           cause(x, code));
-        }
-        if (code != CURLE_OK)
-                error_hint(&x->error, "%s", remedy(code));
-        x->http->distrust |= code == CURLE_PEER_FAILED_VERIFICATION;
+        error_hint(&x->error, "%s", remedy(code));
+        if (code == CURLE_PEER_FAILED_VERIFICATION)
+                x->http->distrust_until = loop_now(x->http->loop) + DISTRUST_MS;
         answer_later(x);
 }
 
@@ -276,12 +274,13 @@ static void set_trust(struct http_exchange *x, const char *ca_file)
         OPTION(x, CURLOPT_SSL_VERIFYHOST, 2L);
         if (bundle && *bundle)
                 OPTION(x, CURLOPT_CAINFO, bundle);
-        /* libcurl keeps the parsed file for a day (it costs 20 ms), whatever becomes of it. After
-         * a refused certificate it is read again, until one was accepted. */
-        if (x->http->distrust)
+        /* libcurl keeps the parsed file for a day (parsing costs 20 ms), whatever becomes of it.
+         * After a refused certificate it is read for every connection, for a while. */
+        if (loop_now(x->http->loop) < x->http->distrust_until)
                 OPTION(x, CURLOPT_CA_CACHE_TIMEOUT, 1L);
 }
 
+/* Of a line, which would let a value become a header of its own. */
 static bool has_break(const char *s)
 {
         return strpbrk(s, "\r\n") != NULL;
@@ -294,10 +293,13 @@ static bool set_headers(struct http_exchange *x, const struct http_request *r)
         for (size_t i = 0; i < r->header_count; i++) {
                 const char *name = r->headers[i].name, *value = r->headers[i].value;
 
-                if (!*name || has_break(name) || strchr(name, ':') || has_break(value))
-                        return error_set(&x->error, "08001",
-                                         "request to %s cannot be made: a bad header (%zu of %zu)",
-                                         x->target, i + 1, r->header_count);
+                if (!*name || has_break(name) || strchr(name, ':') || has_break(value)) {
+                        error_set(&x->error, "08001",
+                                  "request to %s cannot be made: bad header \"%.32s\"", x->target,
+                                  name);
+                        return error_hint(&x->error, "Check the token or name that it carries: it "
+                                                     "must be one line.");
+                }
                 /* libcurl sends an empty header only if it is written so. */
                 char *line = *value ? own_format("%s: %s", name, value) : own_format("%s;", name);
 

@@ -138,9 +138,10 @@ static bool lock_held(const struct listener *l, struct error *e)
 {
         char text[32] = "";
         ssize_t n = pread(l->lock, text, sizeof text - 1, 0);
-        int pid = n > 0 ? atoi(text) : 0;
+        long pid = n > 0 ? strtol(text, NULL, 10) : 0;
 
-        error_set(e, "55006", "socket \"%s\" is held by another broker (process %d)", l->path, pid);
+        error_set(e, "55006", "socket \"%s\" is held by another broker (process %ld)", l->path,
+                  pid);
         return error_hint(e, "Stop that one, or set socket.port or socket.directory.");
 }
 

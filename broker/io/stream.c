@@ -334,10 +334,10 @@ void stream_resume(struct stream *s)
         stream_again(s);
 }
 
+/* Asked for from inside received(), too, before the rest has been kept: the call finds out. */
 void stream_again(struct stream *s)
 {
-        if (bytes_length(&s->in) || hidden_input(s))
-                loop_defer(s->loop, &s->again);
+        loop_defer(s->loop, &s->again);
 }
 
 bool stream_paused(const struct stream *s)

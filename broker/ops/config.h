@@ -60,7 +60,7 @@ struct config_arguments {
         const char *file;                       /* -c; NULL = none */
         const char *const *environments;        /* -e: those that the file lacks get all defaults */
         size_t environment_count;
-        const char *const *allow;               /* --allow: on the access list of every environment */
+        const char *const *allow;               /* --allow: may use every environment */
         size_t allow_count;
         const char *(*getenv_)(const char *name);       /* NULL = getenv; for DB_SECRET_NAME and
                                                            DB_SECRET_REGION */

@@ -28,28 +28,32 @@ const struct answer_rule *answer_rule(enum answer_kind k)
         static const struct answer_rule rules[] = {
                 [ANSWER_VALUE] = {SOURCE_FOUND, SOURCE_FOUND, ANSWER_STOP, 0, ""},
                 [ANSWER_NOT_FOUND] = {SOURCE_REFUSED, SOURCE_NONE, ANSWER_STOP, 30000,
-                                      "check the secret's name, its region and the account"},
+                                      "Check the secret's name, its region and the account."},
                 [ANSWER_DENIED] = {SOURCE_REFUSED, SOURCE_NONE, ANSWER_STOP, 30000,
-                                   "allow secretsmanager:GetSecretValue on it (and kms:Decrypt for "
-                                   "a key of your own)"},
+                                   "Allow secretsmanager:GetSecretValue on it (and kms:Decrypt for "
+                                   "a key of your own)."},
                 [ANSWER_BAD_REQUEST] = {SOURCE_REFUSED, SOURCE_REFUSED, ANSWER_STOP, 60000,
-                                        "check secret_name and secret_region"},
+                                        "Check secret_name and secret_region."},
                 [ANSWER_BAD_STATE] = {SOURCE_REFUSED, SOURCE_NONE, ANSWER_STOP, 60000,
-                                      "is the secret scheduled for deletion? restore it"},
+                                      "If the secret is scheduled for deletion, restore it."},
                 [ANSWER_KMS] = {SOURCE_RETRY, SOURCE_RETRY, ANSWER_STOP, 30000,
-                                "check that the KMS key is enabled and kms:Decrypt allowed"},
+                                "Check that the KMS key is enabled and kms:Decrypt allowed."},
                 [ANSWER_BAD_KEY] = {SOURCE_REFUSED, SOURCE_REFUSED, ANSWER_OTHER_KEY, 30000,
-                                    "give the broker AWS credentials that are valid"},
-                [ANSWER_BAD_SIGNATURE] = {SOURCE_REFUSED, SOURCE_REFUSED, ANSWER_OTHER_CLOCK, 30000,
-                                          "check the AWS secret access key, and this host's clock"},
+                                    "Give the broker AWS credentials that are valid."},
+                [ANSWER_BAD_SIGNATURE] =
+                        {SOURCE_REFUSED, SOURCE_REFUSED, ANSWER_OTHER_CLOCK, 30000,
+                         "Check the AWS secret access key, and this host's clock."},
                 [ANSWER_NOT_ENTITLED] = {SOURCE_REFUSED, SOURCE_REFUSED, ANSWER_STOP, 60000,
-                                         "check the AWS account and the endpoint"},
-                [ANSWER_THROTTLED] = {SOURCE_RETRY, SOURCE_RETRY, ANSWER_LATER, 5000,
-                                      "too many requests from this account"},
-                [ANSWER_TROUBLE] = {SOURCE_RETRY, SOURCE_RETRY, ANSWER_SOON, 1000,
-                                    "check the network and AWS's status"},
-                [ANSWER_NONSENSE] = {SOURCE_RETRY, SOURCE_RETRY, ANSWER_SOON, 5000,
-                                     "is a proxy or another service at that endpoint?"},
+                                         "Check the AWS account and the endpoint."},
+                [ANSWER_THROTTLED] =
+                        {SOURCE_RETRY, SOURCE_RETRY, ANSWER_LATER, 5000,
+                         "Too many requests come from this account; the broker goes on trying."},
+                [ANSWER_TROUBLE] =
+                        {SOURCE_RETRY, SOURCE_RETRY, ANSWER_SOON, 1000,
+                         "Check the network and AWS's status; the broker goes on trying."},
+                [ANSWER_NONSENSE] =
+                        {SOURCE_RETRY, SOURCE_RETRY, ANSWER_SOON, 5000,
+                         "Check that no proxy or other service answers at that endpoint."},
                 [ANSWER_UNKNOWN] = {SOURCE_REFUSED, SOURCE_REFUSED, ANSWER_STOP, 30000, ""},
         };
 
@@ -315,6 +319,8 @@ void answer_read(const struct http_answer *a, const struct error *e, struct answ
                 const char *why = e && error_is_set(e) ? e->text : "no answer";
 
                 copy_plain(out->message, sizeof out->message, why, strlen(why));
+                if (e)
+                        copy_plain(out->hint, sizeof out->hint, e->hint, strlen(e->hint));
                 return;
         }
         copy_plain(out->request_id, sizeof out->request_id, a->request_id, strlen(a->request_id));

@@ -78,6 +78,7 @@ struct answer {
         enum answer_kind kind;
         char code[65];          /* AWS's error code, "" if none */
         char message[257];      /* plain ASCII, one line */
+        char hint[257];         /* "" = that of the rule */
         char version_id[65], request_id[65];
         struct sealed *value;   /* VALUE: the secret's text */
 };

@@ -72,7 +72,7 @@ static void read_environment(struct chain *c)
                 error_set(&c->environment_error, "08001", "environment: %s is set, %s is not",
                           id ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
                           id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
-                error_hint(&c->environment_error, "set both, or none");
+                error_hint(&c->environment_error, "Set both, or none.");
                 return;
         }
         c->environment.access_key_id = own_string(id);
@@ -86,10 +86,10 @@ static void read_environment(struct chain *c)
 
 static bool not_here(struct error *e, const char *what)
 {
-        error_set(e, "08001", "AWS credentials: %s is set, and that provider is not in this version",
-                  what);
-        return error_hint(e, "give the broker AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
-                             "profile with static keys");
+        error_set(e, "08001",
+                  "AWS credentials: %s is set, and that provider is not in this version", what);
+        return error_hint(e, "Give the broker AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
+                             "profile with static keys.");
 }
 
 static bool nothing_found(const struct chain *c, struct error *e)
@@ -101,8 +101,8 @@ static bool nothing_found(const struct chain *c, struct error *e)
                   "in %s or %s has any; instance metadata is not in this version",
                   s->profile, s->credentials_path ? s->credentials_path : "~/.aws/credentials",
                   s->config_path ? s->config_path : "~/.aws/config");
-        return error_hint(e, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile "
-                             "with AWS_PROFILE");
+        return error_hint(e, "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile "
+                             "with AWS_PROFILE.");
 }
 
 /* The chain itself: the first that has credentials, or that should have and can't, ends it. */
@@ -151,7 +151,8 @@ static void answer_all(struct deferred *d)
                 list_push_back(&lookups, link);
         while ((link = list_pop_front(&lookups))) {
                 struct chain_lookup *x = list_item(link, struct chain_lookup, link);
-                void (*done)(void *, const struct aws_credentials *, const struct error *) = x->done;
+                void (*done)(void *, const struct aws_credentials *, const struct error *) =
+                        x->done;
                 void *arg = x->arg;
 
                 free(x);
@@ -229,12 +230,11 @@ struct chain *chain_new(struct loop *l, struct http *http, const char *(*getenv_
 
 void chain_free(struct chain *c)
 {
-        struct list *link;
+        struct chain_lookup *x;
 
         if (!c)
                 return;
-        while ((link = list_pop_front(&c->lookups)))
-                free(list_item(link, struct chain_lookup, link));
+        list_each(x, &c->lookups, struct chain_lookup, link) free(x);
         deferred_clear(&c->answer);
         if (c->reading)
                 c->reading->chain = NULL;

@@ -24,14 +24,15 @@ static spellings secret_spellings = {
 };
 
 static spellings variables = {
-        [HOST] = {"DB_HOST"},     [PORT] = {"DB_PORT"},     [USERNAME] = {"DB_USER"},
-        [PASSWORD] = {"DB_PASSWORD"}, [DATABASE] = {"DB_NAME"}, [SSL_MODE] = {"DB_SSL_MODE"},
+        [HOST] = {"DB_HOST"},     [PORT] = {"DB_PORT"},
+        [USERNAME] = {"DB_USER"}, [PASSWORD] = {"DB_PASSWORD"},
+        [DATABASE] = {"DB_NAME"}, [SSL_MODE] = {"DB_SSL_MODE"},
         [ENGINE] = {NULL},
 };
 
 static const char *const variable_defaults[FIELDS] = {
-        [HOST] = "localhost",         [PORT] = "5432",
-        [USERNAME] = "dev_user",      [PASSWORD] = "dev_password",
+        [HOST] = "localhost",          [PORT] = "5432",
+        [USERNAME] = "dev_user",       [PASSWORD] = "dev_password",
         [DATABASE] = "forecaster_dev",
 };
 
@@ -83,7 +84,7 @@ static bool read_text(const json_t *json, struct value *v, struct error *e)
 {
         if (!json_is_string(json)) {
                 error_set(e, "08001", "%s: found %s, expected text", v->key, json_kind(json));
-                return error_hint(e, "put the value of \"%s\" in quotes", v->key);
+                return error_hint(e, "Put the value of \"%s\" in quotes.", v->key);
         }
         v->text = json_string_value(json);
         v->length = json_string_length(json);
@@ -99,13 +100,13 @@ static bool read_filled_text(const json_t *json, struct value *v, struct error *
         if (v->length > 0)
                 return true;
         error_set(e, "08001", "%s: it is empty", v->key);
-        return error_hint(e, "give \"%s\" a value", v->key);
+        return error_hint(e, "Give \"%s\" a value.", v->key);
 }
 
 static bool bad_port(const char *key, struct error *e)
 {
         error_set(e, "08001", "%s: not a port, expected a whole number from 1 to 65535", key);
-        return error_hint(e, "5432 is PostgreSQL's port if nobody changed it");
+        return error_hint(e, "5432 is PostgreSQL's port if nobody changed it.");
 }
 
 static bool read_port(const json_t *json, struct value *v, struct error *e)
@@ -115,12 +116,13 @@ static bool read_port(const json_t *json, struct value *v, struct error *e)
         if (json_is_integer(json)) {
                 port = json_integer_value(json);
         } else {
+                if (!json_is_string(json))
+                        return bad_port(v->key, e);
                 if (!read_text(json, v, e))
                         return false;
-                if (v->length == 0 || v->length > 5 ||
-                    strspn(v->text, "0123456789") != v->length)
+                if (v->length == 0 || v->length > 5 || strspn(v->text, "0123456789") != v->length)
                         return bad_port(v->key, e);
-                port = atoi(v->text);
+                port = strtol(v->text, NULL, 10);
         }
         if (port < 1 || port > 65535)
                 return bad_port(v->key, e);
@@ -147,7 +149,8 @@ static bool read_ssl_mode(const json_t *json, struct value *v, struct error *e)
         } else if (!ssl_mode_parse(v->text, &mode)) {
                 error_set(e, "08001", "%s: not an ssl_mode", v->key);
                 return error_hint(
-                        e, "one of disable, allow, prefer, require, verify-ca, verify-full%s",
+                        e,
+                        "It is one of disable, allow, prefer, require, verify-ca, verify-full%s.",
                         as_switch ? ", true, false" : "");
         }
         v->number = mode;
@@ -161,7 +164,8 @@ static bool read_engine(const json_t *json, struct value *v, struct error *e)
         if (strcmp(v->text, "postgres") == 0 || strcmp(v->text, "aurora-postgresql") == 0)
                 return true;
         error_set(e, "08001", "%s: not a PostgreSQL database", v->key);
-        return error_hint(e, "expected \"postgres\" or \"aurora-postgresql\": is it the right secret?");
+        return error_hint(e, "It is \"postgres\" or \"aurora-postgresql\"; check that this is the "
+                             "right secret.");
 }
 
 static bool read_value(enum field f, const json_t *json, struct value *v, struct error *e)
@@ -239,8 +243,9 @@ static bool fill_host(struct reading *r, struct document *d)
         const char *host = v.key ? v.text : r->endpoint->host;
 
         if (!host || !host[0])
-                return missing(r, "host",
-                               "add \"host\" to the secret, or set endpoint.host of the environment");
+                return missing(
+                        r, "host",
+                        "Add \"host\" to the secret, or set endpoint.host of the environment.");
 
         const char *complaint = host_complaint(host);
 
@@ -269,7 +274,7 @@ static bool fill_username(struct reading *r, struct document *d)
         if (!read_field(r, USERNAME, &v))
                 return false;
         if (!v.key)
-                return missing(r, "username", "add \"username\" to the secret");
+                return missing(r, "username", "Add \"username\" to the secret.");
         d->username = own_string(v.text);
         return true;
 }
@@ -281,7 +286,7 @@ static bool fill_password(struct reading *r, struct document *d)
         if (!read_field(r, PASSWORD, &v))
                 return false;
         if (!v.key)
-                return missing(r, "password", "add \"password\" to the secret");
+                return missing(r, "password", "Add \"password\" to the secret.");
         d->password = sealed_new(v.text, v.length);
         return true;
 }
@@ -297,8 +302,8 @@ static bool fill_database(struct reading *r, struct document *d)
 
         if (!database || !database[0])
                 return missing(r, "database",
-                               "add \"database\" (or \"dbname\") to the secret, or set "
-                               "endpoint.database of the environment");
+                               "Add \"database\" (or \"dbname\") to the secret, or set "
+                               "endpoint.database of the environment.");
         d->database = own_string(database);
         return true;
 }
@@ -320,13 +325,15 @@ static bool fill(struct reading *r, struct document *d)
  * to, and it is better said than found out field by field. */
 static bool free_of_nul(const json_t *json, struct error *e)
 {
-        const char *key;
-        json_t *value;
+        json_t *object = (json_t *) json;
 
-        json_object_foreach((json_t *) json, key, value) {
+        for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+                const json_t *value = json_object_iter_value(at);
+
                 if (json_is_string(value) &&
                     memchr(json_string_value(value), 0, json_string_length(value)))
-                        return error_set(e, "08001", "%.64s: it holds a NUL character", key);
+                        return error_set(e, "08001", "%.64s: it holds a NUL character",
+                                         json_object_iter_key(at));
         }
         return true;
 }
@@ -356,8 +363,8 @@ struct document *document_read(const char *json, size_t size,
         OWN(json_decref) json_t *object = json_read(json, size, e);
 
         if (!object) {
-                error_hint(e, "a JSON object with host, port, username, password, database and "
-                              "ssl_mode is expected");
+                error_hint(e, "A JSON object with host, port, username, password, database and "
+                              "ssl_mode is expected.");
                 return NULL;
         }
         return read_object(&(struct reading){.json = object,
@@ -380,8 +387,8 @@ struct document *document_read_variables(const char *(*getenv_)(const char *name
                 if (name && value)
                         json_object_set_new_nocheck(object, name, json_string_nocheck(value));
         }
-        return read_object(&(struct reading){
-                .json = object, .spelled = variables, .endpoint = &none, .e = e});
+        return read_object(
+                &(struct reading){.json = object, .spelled = variables, .endpoint = &none, .e = e});
 }
 
 void document_free(struct document *d)

@@ -38,14 +38,10 @@ struct partition {
 static const struct partition *partition_of(const char *region)
 {
         static const struct partition partitions[] = {
-                {"cn-", "amazonaws.com.cn", true},
-                {"us-gov-", "amazonaws.com", true},
-                {"eusc-", "amazonaws.eu", false},
-                {"us-iso-", "c2s.ic.gov", false},
-                {"us-isob-", "sc2s.sgov.gov", false},
-                {"eu-isoe-", "cloud.adc-e.uk", false},
-                {"us-isof-", "csp.hci.ic.gov", false},
-                {"", "amazonaws.com", true},
+                {"cn-", "amazonaws.com.cn", true},     {"us-gov-", "amazonaws.com", true},
+                {"eusc-", "amazonaws.eu", false},      {"us-iso-", "c2s.ic.gov", false},
+                {"us-isob-", "sc2s.sgov.gov", false},  {"eu-isoe-", "cloud.adc-e.uk", false},
+                {"us-isof-", "csp.hci.ic.gov", false}, {"", "amazonaws.com", true},
         };
         const struct partition *p = partitions;
 
@@ -62,7 +58,7 @@ bool endpoint_of_region(const char *region, bool fips, bool dual_stack, struct e
         if (dual_stack && !p->dual_stack) {
                 error_set(e, "08001", "a dual-stack endpoint in region %s is not in this version",
                           region);
-                return error_hint(e, "unset AWS_USE_DUALSTACK_ENDPOINT, or set aws.endpoint_url");
+                return error_hint(e, "Unset AWS_USE_DUALSTACK_ENDPOINT, or set aws.endpoint_url.");
         }
         *out = (struct endpoint){.tls = true, .path = "/"};
         snprintf(out->host, sizeof out->host, "secretsmanager%s.%s.%s", fips ? "-fips" : "", region,
@@ -88,7 +84,7 @@ static bool is_loopback(const char *host)
 static bool bad_url(struct error *e, const char *what)
 {
         error_set(e, "08001", "endpoint_url: %s", what);
-        return error_hint(e, "expected https://HOST[:PORT][/PATH], or http:// for this machine");
+        return error_hint(e, "Write https://HOST[:PORT][/PATH], or http:// for this machine.");
 }
 
 /* "host", "host:port", "[v6]:port" of n characters; 0 = no port. */
@@ -113,7 +109,7 @@ static bool split_authority(const char *s, size_t n, struct endpoint *out, unsig
 
         if (*rest != ':' || digits < 1 || digits > 5 || !only(rest + 1, digits, DIGITS))
                 return false;
-        *port = (unsigned) atoi(rest + 1);
+        *port = (unsigned) strtoul(rest + 1, NULL, 10);
         return *port >= 1 && *port <= 65535;
 }
 
@@ -123,8 +119,7 @@ static bool take_path(const char *path, struct endpoint *out)
 
         while (n > 0 && path[n - 1] == '/')
                 n--;
-        if (n + 2 > sizeof out->path ||
-            !only(path, n, LOWER UPPER DIGITS "/-._~%!$&'()*+,;=:@") ||
+        if (n + 2 > sizeof out->path || !only(path, n, LOWER UPPER DIGITS "/-._~%!$&'()*+,;=:@") ||
             (n > 0 && (strstr(path, "//") || strstr(path, "/."))))
                 return false;
         memcpy(out->path, path, n);
@@ -150,9 +145,10 @@ bool endpoint_parse(const char *url, struct endpoint *out, struct error *e)
         if (!take_path(authority + n, out))
                 return bad_url(e, "not a plain path");
         if (!out->tls && !is_loopback(out->host)) {
-                error_set(e, "08001", "endpoint_url: http:// to %s would show secrets to the network",
+                error_set(e, "08001",
+                          "endpoint_url: http:// to %s would show secrets to the network",
                           out->host);
-                return error_hint(e, "use https://; http:// is for 127.0.0.1, ::1 and localhost");
+                return error_hint(e, "Use https://; http:// is for 127.0.0.1, ::1 and localhost.");
         }
 
         bool v6 = strchr(out->host, ':');

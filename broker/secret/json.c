@@ -57,8 +57,8 @@ json_t *json_read(const char *text, size_t size, struct error *e)
                 return NULL;
         }
 
-        json_t *value = json_loadb(
-                text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &at);
+        json_t *value = json_loadb(text, size,
+                                   JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &at);
 
         if (!value)
                 error_set(e, "08001", "not valid JSON: line %d, column %d: %s", at.line, at.column,

@@ -7,34 +7,27 @@
 #include <stdint.h>
 #include "base/log.h"
 #include "io/loop.h"
+#include "secret/credential.h"          /* struct credential */
+#include "secret/history.h"             /* struct keyring_rotation, KEYRING_HISTORY */
 #include "secret/rotation.h"
 #include "secret/source.h"
 
-/* Counted; never changed once made. */
-struct credential {
-        unsigned references;
-        char version_id[ROTATION_VERSION];
-        enum secret_stage stage;        /* under which label it was fetched */
-        struct document *document;
-};
-struct credential *credential_ref(struct credential *c);
-void credential_unref(struct credential *c);            /* NULL is fine */
-
-/* Whoever makes logins (the pool). Calls come from the loop, never from inside a keyring_*() call. */
+/* Whoever makes logins (the pool). Calls come from the loop, never from inside a keyring_*() call,
+ * but for keyring_free() all of those may be called from them. */
 struct keyring_owner {
         /* Log in once with c, then keyring_login(c). The connection may be kept and used; a probe is
-         * made even when the pool is full. */
+         * made even when the pool is full. Until that call the rotation stands still. */
         void (*probe)(void *arg, struct credential *c);
         /* The active credential is another now. `elsewhere`: username, host, port, database or
          * ssl_mode differ from the last one's, so this is a drain-and-switch. */
         void (*adopted)(void *arg, struct credential *c, bool elsewhere);
-        /* keyring_may_login() or keyring_reason() may have changed: try again, or tell who waits. */
+        /* keyring_may_login() or keyring_given_up() may have changed: try again, or tell who waits. */
         void (*changed)(void *arg);
 };
 
 struct keyring_options {
         const char *environment;
-        uint64_t poll_ms, bridge_ms;
+        uint64_t poll_ms, bridge_ms;    /* see struct rotation_options */
 };
 
 struct keyring;
@@ -42,7 +35,7 @@ struct keyring;
 /* Takes the source. Starts fetching at once. */
 struct keyring *keyring_new(struct loop *l, struct log *log, const struct keyring_options *options,
                             struct source *source, const struct keyring_owner *owner, void *arg);
-void keyring_free(struct keyring *k);
+void keyring_free(struct keyring *k);                   /* NULL is fine */
 void keyring_set(struct keyring *k, const struct keyring_options *options);     /* RELOAD */
 
 /* The credential for new logins (borrowed), NULL while there is none. */
@@ -50,7 +43,8 @@ struct credential *keyring_active(const struct keyring *k);
 uint32_t keyring_generation(const struct keyring *k);   /* goes up at each adoption */
 /* False while the active one is known to be refused, or there is none: wait for changed(). */
 bool keyring_may_login(const struct keyring *k);
-/* How a login with c went; every login is told, probes and ordinary ones. `reason` for the log. */
+/* How a login with c went; every login is told, probes and ordinary ones. `reason` may be NULL
+ * where it is OK. No more than 4 ordinary logins should be under way at once (see budget.h). */
 void keyring_login(struct keyring *k, struct credential *c, enum rotation_login how,
                    const struct error *reason);
 void keyring_demand(struct keyring *k, bool wanted);
@@ -59,12 +53,15 @@ void keyring_refresh(struct keyring *k);
 bool keyring_bridging(const struct keyring *k);
 /* True when waiting clients are to be told (bridge_timeout over): `e` says what was tried, with
  * version ids (08001). Also true, with 57P03, when there never was a credential and fetching fails
- * for a reason that waiting won't mend. */
+ * for a reason that waiting won't mend, or has failed for bridge_timeout. False for the moment that
+ * a round of fetches and logins takes, which demand starts if none was for some seconds: so set the
+ * demand first, then ask; who comes during a round hears its end from changed(). */
 bool keyring_given_up(const struct keyring *k, struct error *e);
 
 /* For SHOW SECRETS and SHOW ROTATIONS. */
 struct keyring_status {
         const char *source, *version_id, *stage, *last_error;
+        const char *state;              /* "settled", "provisional", "login refused", ... */
         int64_t fetched;                /* seconds since 1970; 0 = never */
         int64_t next_poll_ms;           /* from now; -1 = none planned */
         uint32_t generation;
@@ -72,17 +69,6 @@ struct keyring_status {
 };
 void keyring_status(const struct keyring *k, struct keyring_status *out);
 
-#define KEYRING_HISTORY 32
-struct keyring_rotation {
-        int64_t started;                /* seconds since 1970 */
-        const char *trigger;            /* "login refused", "poll", "refresh", "start" */
-        char from_version[ROTATION_VERSION], to_version[ROTATION_VERSION];
-        const char *stage;              /* under which the new one was found */
-        uint32_t login_failures, waiters;
-        int64_t bridged_ms;             /* how long no login was possible */
-        const char *outcome;            /* "running", "adopted", "provisional", "same version",
-                                           "given up", "superseded" */
-};
 /* The newest first; NULL past the last. */
 const struct keyring_rotation *keyring_history(const struct keyring *k, unsigned i);
 /* How many clients wait now: for the history. */

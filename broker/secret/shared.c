@@ -119,7 +119,7 @@ static bool read_file(const char *path, struct profile **out, struct error *e)
         bytes_init(&content, FILE_LIMIT);
         if (fd < 0 || !read_all(fd, &content)) {
                 error_set(e, "08001", "%s: %s", path, strerrordesc_np(errno));
-                error_hint(e, "the broker's user must be able to read it");
+                error_hint(e, "The broker's user must be able to read it.");
         } else {
                 size_t n = bytes_length(&content);
 
@@ -142,8 +142,8 @@ struct files {
 /* For one key the credentials file wins. */
 static const char *get(const struct files *f, const char *key)
 {
-        const char *value = f->credentials ? profile_get(f->credentials, "", f->name, NULL, key)
-                                           : NULL;
+        const char *value =
+                f->credentials ? profile_get(f->credentials, "", f->name, NULL, key) : NULL;
 
         if (!value && f->config)
                 value = profile_get(f->config, f->config_kind, f->name, NULL, key);
@@ -153,8 +153,8 @@ static const char *get(const struct files *f, const char *key)
 static bool refuse(struct shared *s, const char *what)
 {
         error_set(&s->error, "08001", "profile %s: %s is not in this version", s->profile, what);
-        error_hint(&s->error, "give the broker aws_access_key_id and aws_secret_access_key, in a "
-                              "profile or in the environment");
+        error_hint(&s->error, "Give the broker aws_access_key_id and aws_secret_access_key, in a "
+                              "profile or in the environment.");
         s->offer = SHARED_REFUSED;
         return false;
 }
@@ -185,7 +185,8 @@ static void take_keys(struct shared *s, const struct files *f)
         if (!id || !key) {
                 error_set(&s->error, "08001", "profile %s: %s is missing", s->profile,
                           id ? "aws_secret_access_key" : "aws_access_key_id");
-                error_hint(&s->error, "aws_access_key_id and aws_secret_access_key go together");
+                error_hint(&s->error,
+                           "Set both aws_access_key_id and aws_secret_access_key, or none.");
                 s->offer = SHARED_REFUSED;
                 return;
         }

@@ -96,9 +96,9 @@ static bool add_query(struct bytes *b, const char *query)
                 if (count == PARAMETERS_MAX)
                         return false;
                 if (n > 0)
-                        parameters[count++] = (struct parameter){
-                                query, equals ? equals + 1 : query + n, name,
-                                equals ? n - name - 1 : 0};
+                        parameters[count++] =
+                                (struct parameter){query, equals ? equals + 1 : query + n, name,
+                                                   equals ? n - name - 1 : 0};
                 query += n + (query[n] == '&');
         }
         qsort(parameters, count, sizeof *parameters, compare_parameters);
@@ -211,7 +211,8 @@ static void derive_key(const struct sigv4_request *r, const char *day, uint8_t k
 
         bytes_init(&first, 0);
         bytes_text(&first, "AWS4");
-        bytes_append(&first, sealed_open(r->secret_access_key), sealed_length(r->secret_access_key));
+        bytes_append(&first, sealed_open(r->secret_access_key),
+                     sealed_length(r->secret_access_key));
         sigv4_hmac(bytes_data(&first), bytes_length(&first), day, 8, key);
         bytes_wipe(&first);
         sigv4_hmac(key, SIGV4_DIGEST, r->region, strlen(r->region), key);
@@ -226,10 +227,11 @@ static void add_authorization(struct sigv4_signature *s, const struct sigv4_requ
         uint8_t key[SIGV4_DIGEST], signature[SIGV4_DIGEST];
 
         derive_key(r, s->date, key);
-        sigv4_hmac(key, sizeof key, bytes_data(&s->string_to_sign), bytes_length(&s->string_to_sign),
-                   signature);
+        sigv4_hmac(key, sizeof key, bytes_data(&s->string_to_sign),
+                   bytes_length(&s->string_to_sign), signature);
         sealed_wipe(key, sizeof key);
-        bytes_format(b, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", r->access_key_id, scope);
+        bytes_format(b, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", r->access_key_id,
+                     scope);
         add_names(b, headers, count);
         bytes_text(b, ", Signature=");
         add_hex(b, signature);

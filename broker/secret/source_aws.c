@@ -15,10 +15,10 @@ enum {
         CONNECT_MS = 2000,
         ATTEMPT_MS = 5000,
         FETCH_MS = 12000,
-        SOON_MS = 50,    /* first pauses; they double */
+        SOON_MS = 50, /* first pauses; they double */
         LATER_MS = 1000,
-        LEAST_MS = 200,  /* with less time left than this no attempt is begun */
-        SKEW_S = 240,    /* AWS takes five minutes, mostly */
+        LEAST_MS = 200, /* with less time left than this no attempt is begun */
+        SKEW_S = 240,   /* AWS takes five minutes, mostly */
         ANSWER_LIMIT = 1 << 20,
 };
 
@@ -26,6 +26,7 @@ struct source_aws {
         struct loop *l;
         struct http *http;
         struct chain *chain;
+        struct log *log;
         char *secret_name;
         char region[ENDPOINT_REGION];
         struct endpoint at;
@@ -56,7 +57,7 @@ static uint32_t kernel_dice(void *arg, uint32_t below)
         return n % below;
 }
 
-static uint32_t throw(struct source_aws *s, uint32_t below)
+static uint32_t throw(struct source_aws * s, uint32_t below)
 {
         return below ? s->dice(s->dice_arg, below) : 0;
 }
@@ -93,9 +94,10 @@ static void finish_failed(struct source_aws *s, const struct answer *a)
         /* Many brokers that met the same trouble don't come back together. */
         answer.retry_ms = rule->retry_ms + throw(s, rule->retry_ms);
         memcpy(answer.request_id, a->request_id, sizeof answer.request_id);
-        error_set(&answer.error, "08001", "Secrets Manager in %s (%s): %s%s%s", s->region,
-                  secret_stage_name(s->stage), a->code, both ? ": " : "", a->message);
-        error_hint(&answer.error, "%s", rule->hint);
+        error_set(&answer.error, "08001", "Secrets Manager in %s, %s %s: %s%s%s", s->region,
+                  s->secret_name, secret_stage_name(s->stage), a->code, both ? ": " : "",
+                  a->message);
+        error_hint(&answer.error, "%s", a->hint[0] ? a->hint : rule->hint);
         finish(s, &answer);
 }
 
@@ -110,8 +112,8 @@ static void finish_value(struct source_aws *s, const struct answer *a)
         if (!answer.document) {
                 answer.verdict = SOURCE_REFUSED;
                 answer.retry_ms = 30000;
-                error_context(&answer.error, "%s, version %s (%s)", s->secret_name, a->version_id,
-                              secret_stage_name(s->stage));
+                error_context(&answer.error, "%s %s, version %s", s->secret_name,
+                              secret_stage_name(s->stage), a->version_id);
         }
         finish(s, &answer);
 }
@@ -119,8 +121,7 @@ static void finish_value(struct source_aws *s, const struct answer *a)
 /* Where there are no credentials at all nothing was asked. */
 static void finish_unasked(struct source_aws *s, const struct error *e)
 {
-        struct source_answer answer = {
-                .verdict = SOURCE_REFUSED, .retry_ms = 30000, .error = *e};
+        struct source_answer answer = {.verdict = SOURCE_REFUSED, .retry_ms = 30000, .error = *e};
 
         finish(s, &answer);
 }
@@ -171,6 +172,8 @@ static bool mend_clock(struct source_aws *s, long long date)
                 return false;
         s->other_clock = true;
         s->clock_offset = ahead;
+        log_warn(s->log, "clock differs from Secrets Manager's, which is used for signing",
+                 log_int("ahead_s", ahead), log_str("secret", s->secret_name));
         return true;
 }
 
@@ -220,7 +223,7 @@ static void answered(void *arg, const struct http_answer *http_answer, const str
         answer_clear(&a);
 }
 
-static void send(struct source_aws *s, const struct sigv4_header *headers, size_t count,
+static void post(struct source_aws *s, const struct sigv4_header *headers, size_t count,
                  const char *body, size_t body_size)
 {
         struct http_header out[SIGV4_HEADERS_MAX];
@@ -238,7 +241,9 @@ static void send(struct source_aws *s, const struct sigv4_header *headers, size_
                                          .body_size = body_size,
                                          .ca_file = s->ca_file,
                                          .connect_timeout_ms = CONNECT_MS,
-                                         .timeout_ms = left < ATTEMPT_MS ? left : ATTEMPT_MS,
+                                         .timeout_ms = left == 0           ? 1
+                                                       : left < ATTEMPT_MS ? left
+                                                                           : ATTEMPT_MS,
                                          .answer_limit = ANSWER_LIMIT,
                                  },
                                  answered, s);
@@ -262,22 +267,23 @@ static void sign_and_send(struct source_aws *s, const struct aws_credentials *cr
         if (credentials->session_token)
                 headers[count++] = (struct sigv4_header){"X-Amz-Security-Token",
                                                          sealed_open(credentials->session_token)};
-        expect(sigv4_sign(&(struct sigv4_request){.method = "POST",
-                                                  .path = s->at.path,
-                                                  .headers = headers,
-                                                  .header_count = count,
-                                                  .body = body,
-                                                  .body_size = (size_t) n,
-                                                  .region = s->region,
-                                                  .service = "secretsmanager",
-                                                  .access_key_id = credentials->access_key_id,
-                                                  .secret_access_key = credentials->secret_access_key,
-                                                  .when = time(NULL) + s->clock_offset},
-                          &signature));
+        expect(sigv4_sign(
+                &(struct sigv4_request){.method = "POST",
+                                        .path = s->at.path,
+                                        .headers = headers,
+                                        .header_count = count,
+                                        .body = body,
+                                        .body_size = (size_t) n,
+                                        .region = s->region,
+                                        .service = "secretsmanager",
+                                        .access_key_id = credentials->access_key_id,
+                                        .secret_access_key = credentials->secret_access_key,
+                                        .when = time(NULL) + s->clock_offset},
+                &signature));
         headers[count++] = (struct sigv4_header){"X-Amz-Date", signature.date};
         headers[count++] = (struct sigv4_header){
                 "Authorization", (const char *) bytes_data(&signature.authorization)};
-        send(s, headers, count, body, (size_t) n);
+        post(s, headers, count, body, (size_t) n);
         sigv4_free(&signature);
 }
 
@@ -325,10 +331,13 @@ static bool choose_region(struct source_aws *s, const struct source_aws_options 
                 if (*wrong)
                         return error_set(e, "08001", "secret_name: %s", wrong);
                 if (region[0] && strcmp(region, arn.region) != 0) {
-                        error_set(e, "08001", "secret_name is an ARN in %s, but the region is set to %s",
+                        error_set(e, "08001",
+                                  "secret_name is an ARN in %s, but the region is set to %s",
                                   arn.region, region);
-                        return error_hint(e, "set secret_region to %s, or leave it out together with "
-                                             "aws.region", arn.region);
+                        return error_hint(e,
+                                          "Set secret_region to %s, or leave it out together with "
+                                          "aws.region.",
+                                          arn.region);
                 }
                 region = arn.region;
         }
@@ -336,11 +345,11 @@ static bool choose_region(struct source_aws *s, const struct source_aws_options 
                 region = chain_setting(s->chain, "region");
         if (!region[0]) {
                 error_set(e, "08001", "no AWS region for secret %s", o->secret_name);
-                return error_hint(e, "set secret_region, aws.region or AWS_REGION");
+                return error_hint(e, "Set secret_region, aws.region or AWS_REGION.");
         }
         if (!endpoint_is_region(region)) {
                 error_set(e, "08001", "\"%.64s\" is not an AWS region", region);
-                return error_hint(e, "expected something like eu-west-1");
+                return error_hint(e, "Regions look like eu-west-1.");
         }
         snprintf(s->region, sizeof s->region, "%s", region);
         return true;
@@ -361,21 +370,24 @@ static bool choose_endpoint(struct source_aws *s, const struct source_aws_option
         if (!url[0])
                 return endpoint_of_region(s->region, fips, dual_stack, &s->at, e);
         if (fips || dual_stack) {
-                error_set(e, "08001", "a custom endpoint and AWS_USE_%s_ENDPOINT exclude each other",
+                error_set(e, "08001",
+                          "a custom endpoint and AWS_USE_%s_ENDPOINT exclude each other",
                           fips ? "FIPS" : "DUALSTACK");
-                return error_hint(e, "leave one of the two away");
+                return error_hint(e, "Leave one of the two out.");
         }
         return endpoint_parse(url, &s->at, e);
 }
 
 struct source_aws *source_aws_new(struct loop *l, struct http *http, struct chain *chain,
-                                  const struct source_aws_options *options, struct error *e)
+                                  struct log *log, const struct source_aws_options *options,
+                                  struct error *e)
 {
         OWN(source_aws_free) struct source_aws *s = own_new(struct source_aws);
 
         s->l = l;
         s->http = http;
         s->chain = chain;
+        s->log = log;
         deadline_init(&s->again, again_expired);
         deadline_init(&s->over, over_expired);
         if (!choose_region(s, options, e) || !choose_endpoint(s, options, e))

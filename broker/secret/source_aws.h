@@ -4,6 +4,7 @@
 #define PGB_SECRET_SOURCE_AWS_H
 
 #include <stdint.h>
+#include "base/log.h"
 #include "io/http.h"
 #include "io/loop.h"
 #include "secret/answer.h"
@@ -23,7 +24,8 @@ struct source_aws_options {
 
 /* NULL and `e` when region or endpoint are no good. */
 struct source_aws *source_aws_new(struct loop *l, struct http *http, struct chain *chain,
-                                  const struct source_aws_options *options, struct error *e);
+                                  struct log *log, const struct source_aws_options *options,
+                                  struct error *e);
 void source_aws_free(struct source_aws *s);     /* cancels; NULL is fine */
 /* One at a time; done() is called later, exactly once, and may free the source. */
 void source_aws_fetch(struct source_aws *s, enum secret_stage stage,

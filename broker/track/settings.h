@@ -1,5 +1,6 @@
 /* Session parameters with their values: a small set, counted and shared until someone writes
- * (thousands of clients that connect alike share one). Names compare without regard to case. */
+ * (thousands of clients that connect alike share one). Names compare without regard to case. NULL
+ * reads as an empty set and becomes one when written. */
 #ifndef PGB_TRACK_SETTINGS_H
 #define PGB_TRACK_SETTINGS_H
 
@@ -21,7 +22,8 @@ void settings_clear(struct settings **s);
 
 const char *settings_get(const struct settings *s, const char *name);  /* NULL if absent */
 size_t settings_count(const struct settings *s);
-/* Walks in the order of first putting: `*at` starts as 0; false at the end. */
+/* Walks in the order of first putting: `*at` starts as 0; false at the end. Pointers are good until
+ * the set is written. */
 bool settings_next(const struct settings *s, size_t *at, const char **name, const char **value);
 /* Same names, same values. */
 bool settings_equal(const struct settings *a, const struct settings *b);

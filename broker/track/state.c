@@ -34,6 +34,7 @@ void track_server_free(struct track_server *t)
         settings_unref(t->reported);
         settings_unref(t->applied);
         settings_unref(t->aligned);
+        free(t->restore_reason);
         memset(t, 0, sizeof *t);
 }
 

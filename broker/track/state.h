@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/error.h"
 #include "track/pins.h"
 #include "track/settings.h"
 #include "track/statements.h"
@@ -16,7 +17,8 @@ struct track_server {
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool unnamed;                   /* an unnamed statement, whoever's, may be here */
-        bool restore_failed;            /* a reset or SET of the broker's own was refused */
+        bool restore_failed;            /* a reset or SET of the broker's own was refused ... */
+        struct error *restore_reason;   /* ... with these words of the server; NULL = not yet */
         struct settings *reported;      /* what the server last reported */
         struct settings *applied;       /* what the broker SET and the server does not report */
         struct settings *aligned;       /* the client settings that both agree with now, or NULL */

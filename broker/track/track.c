@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/expect.h"
+#include "base/own.h"
 #include "track/restore.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
@@ -201,6 +202,17 @@ bool track_clean(const struct track_client *c, struct track_server *t, struct by
         return true;
 }
 
+void track_recover(struct track_server *t)
+{
+        free(t->restore_reason);
+        t->restore_reason = NULL;
+        t->restore_failed = false;
+        t->soiled = true;
+        settings_clear(&t->applied);
+        settings_unref(t->aligned);
+        t->aligned = NULL;
+}
+
 /* ---- replies ---- */
 
 static void count_tag(struct track_span *span, const struct frame_piece *piece)
@@ -252,10 +264,13 @@ static enum track_verdict reply_status(struct track_client *c, struct track_serv
             reply_parameter(frame_payload(piece), frame_payload_size(piece), &p) != FRAME_READY)
                 return TRACK_BAD;
         settings_put(&t->reported, p.name, p.value);
-        bool own = t->turns.count > 0 && turns_owner(&t->turns) != TURN_CLIENT;
-        if (!c || own) {
+        if (!c) {
+                settings_unref(t->aligned);
+                t->aligned = NULL;
                 return TRACK_SWALLOW;
         }
+        if (t->turns.count > 0 && turns_owner(&t->turns) != TURN_CLIENT)
+                return TRACK_SWALLOW;
         restore_told(c, t, p.name, p.value);
         return TRACK_FORWARD;
 }
@@ -296,11 +311,25 @@ static void audit_row(struct track_server *t, const struct frame_piece *piece)
         t->audit_bits = (uint32_t) strtoul(text, NULL, 10);
 }
 
+static void restore_refused(struct track_server *t, const struct frame_piece *piece)
+{
+        struct reply_error e;
+        t->restore_failed = true;
+        if (t->restore_reason || !frame_whole(piece) ||
+            reply_error(frame_payload(piece), frame_payload_size(piece), &e) != FRAME_READY)
+                return;
+        t->restore_reason = own_new(struct error);
+        error_set(t->restore_reason, *e.sqlstate ? e.sqlstate : "XX000", "%s", e.message);
+        if (*e.hint)
+                error_hint(t->restore_reason, "%s", e.hint);
+}
+
 static enum track_verdict reply_error_response(struct track_client *c, struct track_server *t,
+                                               const struct frame_piece *piece,
                                                enum turn_owner owner, bool extended)
 {
         if (owner == TURN_RESTORE || owner == TURN_CLEAN) {
-                t->restore_failed = true;
+                restore_refused(t, piece);
                 return TRACK_SWALLOW;
         }
         if (owner == TURN_AUDIT || !c)
@@ -330,7 +359,7 @@ enum track_verdict track_reply(struct track_client *c, struct track_server *t,
                 bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
                 if (turns->count > 0 && !turns_replied(turns, 'E'))
                         return TRACK_BAD;
-                return reply_error_response(c, t, owner, extended);
+                return reply_error_response(c, t, piece, owner, extended);
         }
         default:
                 break;

@@ -1,5 +1,7 @@
 #include "wire/sqllex.h"
 
+#include "wire/sqlname.h"
+
 /* Outside of quotes. */
 enum state {
         BASE,
@@ -25,17 +27,44 @@ static bool move(struct sqllex *l, enum state state)
         return false;
 }
 
+static bool skip(struct sqllex *l)
+{
+        l->skipped = true;
+        return false;
+}
+
 /* Back to the base, with a token. */
-static bool give(struct sqllex *l, enum sqltoken_kind kind, const char *text, size_t length)
+static bool give_word(struct sqllex *l, const char *text, size_t length)
 {
         l->state = BASE;
-        return sqlquote_give(&l->quote, kind, text, length);
+        if (l->dull && !sqlname_likely(text, length))
+                return skip(l);
+        return sqlquote_give(&l->quote, SQLTOKEN_WORD, text, length);
+}
+
+static bool give_number(struct sqllex *l)
+{
+        l->state = BASE;
+        return l->dull ? skip(l) : sqlquote_give(&l->quote, SQLTOKEN_NUMBER, NULL, 0);
 }
 
 static bool give_mark(struct sqllex *l, char c)
 {
         l->state = BASE;
+        if (l->dull && sqlquote_class(c) != SQL_STRUCTURE)
+                return skip(l);
         return sqlquote_mark(&l->quote, SQLTOKEN_MARK, c);
+}
+
+/* What was within quotes; of U&"" it is not known what it spells. */
+static bool give_quoted(struct sqllex *l)
+{
+        const struct sqltoken *t = &l->quote.token;
+        if (l->dull && (t->kind == SQLTOKEN_STRING ||
+                        (t->kind == SQLTOKEN_QUOTED && !l->quote.unicode &&
+                         (t->length == 0 || !sqlname_likely(t->text, t->length)))))
+                return skip(l);
+        return true;
 }
 
 /* --- words and numbers --- */
@@ -54,35 +83,20 @@ static bool end_word(struct sqllex *l, const char *text, size_t length)
                         return false;
                 }
         }
-        return give(l, SQLTOKEN_WORD, text, length);
+        return give_word(l, text, length);
 }
 
-static const char *skip_word(const struct sqlquote *q)
+static inline const char *skip_word(const char *p, const char *end)
 {
-        const char *p = q->at;
-        while (p < q->end && sqlquote_trait(*p) & SQL_IN_WORD)
+        while (p < end && sqlquote_trait(*p) & SQL_IN_WORD)
                 p++;
         return p;
-}
-
-/* At the first letter. A word that lies within the chunk is not copied. */
-static bool begin_word(struct sqllex *l)
-{
-        struct sqlquote *q = &l->quote;
-        const char *text = q->at, *p = skip_word(q);
-        q->at = p;
-        if (p < q->end)
-                return end_word(l, text, (size_t) (p - text));
-        q->kept = 0;
-        sqlquote_keep(q, text, (size_t) (p - text));
-        l->state = WORD;
-        return false;
 }
 
 static bool in_word(struct sqllex *l)
 {
         struct sqlquote *q = &l->quote;
-        const char *p = skip_word(q);
+        const char *p = skip_word(q->at, q->end);
         sqlquote_keep(q, q->at, (size_t) (p - q->at));
         q->at = p;
         return p < q->end && end_word(l, q->word, q->kept);
@@ -92,7 +106,7 @@ static bool in_u_ampersand(struct sqllex *l)
 {
         char c = *l->quote.at;
         if (c != '"' && c != '\'')      /* U is a word, and & an operator */
-                return give(l, SQLTOKEN_WORD, "u", 1);
+                return give_word(l, "u", 1);
         l->state = BASE;
         if (c == '\'')
                 return sqlquote_unicode_string(&l->quote);
@@ -109,7 +123,7 @@ static bool in_number(struct sqllex *l)
                 return false;
         if (*q->at == 'e' || *q->at == 'E')
                 return move(l, EXPONENT);
-        return give(l, SQLTOKEN_NUMBER, NULL, 0);
+        return give_number(l);
 }
 
 static bool in_exponent(struct sqllex *l)
@@ -121,20 +135,20 @@ static bool in_exponent(struct sqllex *l)
                 l->sign = c;
                 return move(l, EXPONENT_SIGN);
         }
-        give(l, SQLTOKEN_NUMBER, NULL, 0);
+        bool given = give_number(l);
         l->quote.kept = 0;              /* 1else: the 'e' begins a word */
         sqlquote_keep(&l->quote, "e", 1);
         l->state = WORD;
-        return true;
+        return given;
 }
 
 static bool in_exponent_sign(struct sqllex *l)
 {
         if (sqlquote_class(*l->quote.at) == SQL_DIGIT)
                 return move(l, DIGITS);
-        give(l, SQLTOKEN_WORD, "e", 1);
+        bool given = give_word(l, "e", 1);
         l->state = l->sign == '-' ? DASH : BASE;
-        return true;
+        return given;
 }
 
 static bool in_digits(struct sqllex *l)
@@ -142,7 +156,7 @@ static bool in_digits(struct sqllex *l)
         struct sqlquote *q = &l->quote;
         while (q->at < q->end && sqlquote_class(*q->at) == SQL_DIGIT)
                 q->at++;
-        return q->at < q->end && give(l, SQLTOKEN_NUMBER, NULL, 0);
+        return q->at < q->end && give_number(l);
 }
 
 static bool in_dollar(struct sqllex *l)
@@ -210,15 +224,11 @@ static bool in_comment_star(struct sqllex *l)
 
 /* --- between tokens --- */
 
-static bool in_base(struct sqllex *l)
+/* At a character that is neither a space nor a letter. */
+static bool begin_other(struct sqllex *l)
 {
         struct sqlquote *q = &l->quote;
-        while (sqlquote_class(*q->at) == SQL_SPACE)
-                if (++q->at == q->end)
-                        return false;
         switch (sqlquote_class(*q->at)) {
-        case SQL_LETTER:
-                return begin_word(l);
         case SQL_DIGIT:
                 return move(l, NUMBER);
         case SQL_APOSTROPHE:
@@ -235,6 +245,35 @@ static bool in_base(struct sqllex *l)
                 return move(l, SLASH);
         default:
                 return give_mark(l, *q->at++);
+        }
+}
+
+/* Most of a query passes here, in registers. A word that lies within the chunk is not copied. */
+static bool in_base(struct sqllex *l)
+{
+        struct sqlquote *q = &l->quote;
+        const char *p = q->at, *end = q->end;
+        for (;;) {
+                while (p < end && sqlquote_class(*p) == SQL_SPACE)
+                        p++;
+                q->at = p;
+                if (p == end)
+                        return false;
+                if (sqlquote_class(*p) != SQL_LETTER)
+                        return begin_other(l);
+                const char *text = p;
+                p = skip_word(p, end);
+                size_t length = (size_t) (p - text);
+                q->at = p;
+                if (p == end) {
+                        q->kept = 0;
+                        sqlquote_keep(q, text, length);
+                        l->state = WORD;
+                        return false;
+                }
+                if (!l->dull || length == 1 || sqlname_likely(text, length))
+                        return end_word(l, text, length);
+                l->skipped = true;
         }
 }
 
@@ -259,7 +298,7 @@ static bool (*const steps[])(struct sqllex *l) = {
 static inline bool step(struct sqllex *l)
 {
         if (l->quote.state != 0)
-                return sqlquote_step(&l->quote);
+                return sqlquote_step(&l->quote) && give_quoted(l);
         return l->state == BASE ? in_base(l) : steps[l->state](l);
 }
 

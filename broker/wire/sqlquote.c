@@ -21,6 +21,7 @@ enum state {
 const uint8_t sqlquote_traits[256] = {
         [' '] = SQL_SPACE, ['\t'] = SQL_SPACE, ['\n'] = SQL_SPACE, ['\v'] = SQL_SPACE,
         ['\f'] = SQL_SPACE, ['\r'] = SQL_SPACE,
+        [0] = SQL_SPACE,        /* PostgreSQL refuses a text that goes on behind a NUL */
         ['a' ... 'z'] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
         ['A' ... 'Z'] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
         ['_'] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
@@ -28,6 +29,7 @@ const uint8_t sqlquote_traits[256] = {
         ['0' ... '9'] = SQL_DIGIT | SQL_IN_WORD | SQL_IN_TAG,
         ['$'] = SQL_DOLLAR | SQL_IN_WORD,
         ['\''] = SQL_APOSTROPHE, ['"'] = SQL_QUOTATION, ['-'] = SQL_MINUS, ['/'] = SQL_SOLIDUS,
+        ['('] = SQL_STRUCTURE, [')'] = SQL_STRUCTURE, [';'] = SQL_STRUCTURE,
 };
 
 static inline bool is_newline(char c)

@@ -69,7 +69,7 @@ bool sqlquote_step(struct sqlquote *q);
 /* What a character starts, and what it may go on with. */
 enum sqlquote_class {
         SQL_OTHER, SQL_SPACE, SQL_LETTER, SQL_DIGIT, SQL_APOSTROPHE, SQL_QUOTATION, SQL_DOLLAR,
-        SQL_MINUS, SQL_SOLIDUS,
+        SQL_MINUS, SQL_SOLIDUS, SQL_STRUCTURE,  /* the last: ( ) ; */
         SQL_CLASS = 0x0f,
         SQL_IN_WORD = 0x10,     /* may go on an identifier */
         SQL_IN_TAG = 0x20       /* may go on a dollar quote's tag */

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "wire/sqllex.h"
+#include "wire/sqlset.h"
 
 #define SQL_EFFECTS(X)                                                                             \
         X(SET, "SET of a session parameter; name = the parameter, lower case")                     \
@@ -48,15 +50,24 @@ enum sql_effect {
 /* name is NULL except for SET and RESET; it lives during the call. */
 typedef void sqlword_found(void *arg, enum sql_effect effect, const char *name);
 
-#define SQLWORD_WORDS 8         /* first words of a statement that are remembered */
-#define SQLWORD_LENGTH 64       /* a longer word is cut and never matches */
-
 struct sqlword {
         sqlword_found *found;
         void *arg;
-        bool backslashes;               /* standard_conforming_strings is off: '\' escapes in '' */
-        /* the rest belongs to sqlword.c; add what is needed, keep it under 1 KiB */
+
+        /* The rest belongs to sqlword.c. */
         uint8_t state;
+        uint8_t name_id, before;        /* enum sqlname of this token and of the one before */
+        uint8_t kind_before;            /* enum sqltoken_kind of the one before */
+        uint8_t pending;                /* COMMIT or ROLLBACK, until it is known of what */
+        bool into;                      /* SELECT ... INTO may go on with TEMP */
+        bool setting, block, atomic;    /* in SET; in DO; in a function's BEGIN ATOMIC */
+        bool dropped;                   /* ON COMMIT DROP */
+        bool plain;                     /* set_config()'s third argument is a plain true */
+        uint8_t argument, tokens;       /* of set_config(): which one, how many in it */
+        uint32_t config;                /* depth of set_config()'s parentheses, 0 = not in them */
+        uint32_t depth;                 /* of parentheses */
+        struct sqllex lex;
+        struct sqlset set;
 };
 
 /* SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction: not found. SET SESSION
@@ -64,8 +75,16 @@ struct sqlword {
  * AUTHORIZATION (session_authorization), SET SESSION CHARACTERISTICS (session characteristics),
  * SET XML OPTION (xmloption), SET SEED and setseed() (seed) are. CREATE TEMP ... ON COMMIT DROP is
  * not TEMP. In DO blocks the words inside the string are looked at too: SET, LISTEN, TEMP and the
- * functions are found there wherever they stand. */
+ * functions are found there wherever they stand, and SET_CONFIG where an escape may hide a word.
+ *
+ * What ends state (RESET, DISCARD, UNLISTEN, CLOSE, DEALLOCATE, DROP, COMMIT, ROLLBACK) is found
+ * only where a statement begins, never on suspicion.
+ *
+ * `backslashes`: standard_conforming_strings is off, '\' escapes in '' strings. */
 void sqlword_init(struct sqlword *w, bool backslashes, sqlword_found *found, void *arg);
+/* After init: the client's encoding, as the server reports it. In SJIS, BIG5, GBK and their like
+ * half a character may look like a backslash. */
+void sqlword_encoding(struct sqlword *w, const char *client_encoding);
 void sqlword_feed(struct sqlword *w, const char *text, size_t n);
 /* The text is over: what was open (the last statement, an unfinished word) is judged. */
 void sqlword_end(struct sqlword *w);

@@ -4,6 +4,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import protocol
 import rotation
 import story
 from load import everywhere, follows, under_load
@@ -43,7 +44,7 @@ class Gap(story.Story):
             steps = rotation.Rotation(world.manager, environment.secret_name, self.server).run(until="set_secret")
             self.server.kill_sessions(environment.role)
             with daemon.connect() as waiting:
-                waiting.send(b"Q\0\0\0\x0dSELECT 1\0")
+                waiting.send(protocol.query("SELECT 1"))
                 self.assertTrue(waiting.silent(4), "answered before the promotion")
                 steps.test_secret()
                 steps.finish_secret()

@@ -27,15 +27,18 @@ class Client:
     def run(self):
         try:
             while time.monotonic() < self.end:
-                with self.daemon.connect("prod", uid=self.uid, user=self.tag, timeout=60,
-                                         application_name=self.tag) as self.connection:
-                    for _ in range(self.dice.randint(1, 8)):
-                        self.dice.choice(self.ACTIONS)(self)
-                        self.rounds += 1
-                    if self.dice.random() < 0.2:
-                        self.leave_rudely()
+                self.connect(application_name=self.tag)
+                for _ in range(self.dice.randint(1, 8)):
+                    self.dice.choice(self.ACTIONS)(self)
+                    self.rounds += 1
+                if self.dice.random() < 0.2:
+                    self.leave_rudely()
+                self.connection.close()
         except Exception as error:                  # told to the story at the end
             self.wrong.append(f"{self.tag}: {type(error).__name__}: {error}")
+
+    def connect(self, **parameters):
+        self.connection = self.daemon.connect("prod", uid=self.uid, user=self.tag, timeout=60, **parameters)
 
     def same(self, sql, wanted):
         got = self.connection.query(sql).rows
@@ -73,12 +76,16 @@ class Client:
 
     def clean_start(self):
         """Whatever others left, a connection of ours starts with the server's defaults."""
-        with self.daemon.connect("prod", uid=self.uid, user=self.tag, timeout=60) as fresh:
-            rows = fresh.query("SELECT current_setting('my.tag', true), current_setting('statement_timeout'), "
-                               "current_setting('application_name'), to_regclass('pg_temp.mine') IS NULL").rows
-            tag, timeout, name, no_table = rows[0]
-            if tag not in (None, "") or timeout != "0" or name.startswith("client-") or no_table != "t":
-                self.wrong.append(f"{self.tag}: started with {rows}")
+        self.connection.close()
+        self.connect()
+        rows = self.connection.query(
+            "SELECT current_setting('my.tag', true), current_setting('statement_timeout'), "
+            "current_setting('application_name'), to_regclass('pg_temp.mine') IS NULL").rows
+        tag, timeout, name, no_table = rows[0]
+        if tag not in (None, "") or timeout != "0" or name.startswith("client-") or no_table != "t":
+            self.wrong.append(f"{self.tag}: started with {rows}")
+        self.connection.close()
+        self.connect(application_name=self.tag)
 
     def temporary_table(self):
         self.connection.query(f"CREATE TEMP TABLE mine AS SELECT '{self.tag}'::text AS t")
@@ -155,7 +162,7 @@ class Client:
     def leave_rudely(self):
         """Gone in the middle of a reply, of a transaction, or of a message."""
         last = self.dice.choice([protocol.query(f"SELECT '{self.tag}' FROM generate_series(1, 200000)"),
-                                 protocol.query("BEGIN") + protocol.query("LOCK TABLE pg_description IN SHARE MODE"),
+                                 protocol.query("BEGIN") + protocol.query("SELECT 1/0"),
                                  protocol.query(f"SELECT '{self.tag}'")[:-4]])
         self.connection.send(last)
         self.connection.close(politely=False)

@@ -88,7 +88,7 @@ static void a_peer_is_known_by_the_kernels_word(void **state)
         OWN(folder_remove) char *folder = folder_make();
         OWN(loop_free) struct loop *l = loop_new();
         struct guests g = {0};
-        OWN(listen_free) struct listener *x = open_it(l, folder, &g);
+        OWN(listen_free) struct listener *x __attribute__((unused)) = open_it(l, folder, &g);
         gid_t groups[1000];
         int count = getgroups(1000, groups);
         int fd = dial(folder);
@@ -111,7 +111,7 @@ static void many_groups_are_all_seen(void **state)
         OWN(folder_remove) char *folder = folder_make();
         OWN(loop_free) struct loop *l = loop_new();
         struct guests g = {0};
-        OWN(listen_free) struct listener *x = open_it(l, folder, &g);
+        OWN(listen_free) struct listener *x __attribute__((unused)) = open_it(l, folder, &g);
         gid_t groups[500];
         pid_t child = fork();
 
@@ -199,7 +199,7 @@ static void a_second_broker_is_refused(void **state)
         OWN(folder_remove) char *folder = folder_make();
         OWN(loop_free) struct loop *l = loop_new();
         struct guests g = {0};
-        OWN(listen_free) struct listener *x = open_it(l, folder, &g);
+        OWN(listen_free) struct listener *x __attribute__((unused)) = open_it(l, folder, &g);
         OWN(free) char *process = own_format("process %d", (int) getpid());
         struct listen_options o = options_of(folder);
         struct error e = refused(&o);
@@ -237,7 +237,7 @@ static void a_stale_socket_is_replaced(void **state)
 
         leave_stale(folder);
 
-        OWN(listen_free) struct listener *x = open_it(l, folder, &g);
+        OWN(listen_free) struct listener *x __attribute__((unused)) = open_it(l, folder, &g);
 
         close(dial(folder));
         assert_true(turns_until(l, &g.calls, 1, 2000));
@@ -293,15 +293,23 @@ static void what_is_no_socket_is_left_alone(void **state)
         assert_false(exists(folder, ".s.PGSQL.5432.lock"));
 }
 
+/* The same folder, by a name of that length. */
+static void long_folder(char *deep, const char *folder, size_t length)
+{
+        memset(deep, '/', length);
+        memcpy(deep, folder, strlen(folder));
+        deep[length] = 0;
+}
+
 static void errors_name_cause_and_remedy(void **state)
 {
         (void) state;
         OWN(folder_remove) char *folder = folder_make();
-        char deep[120] = "/";
+        char deep[120];
         struct listen_options o = options_of(deep);
         struct error e;
 
-        memset(deep, '/', 93);
+        long_folder(deep, folder, 94);
         e = refused(&o);
         assert_non_null(strstr(e.text, "108 bytes"));
         assert_non_null(strstr(e.text, "107"));
@@ -330,9 +338,7 @@ static void the_longest_path_is_good(void **state)
         struct guests g = {0};
         struct error e = {0};
 
-        memset(deep, '/', sizeof deep);
-        memcpy(deep, folder, strlen(folder));
-        deep[92] = 0;
+        long_folder(deep, folder, 93);
 
         OWN(listen_free) struct listener *x = listen_unix(l, &o, accepted, &g, &e);
 
@@ -347,7 +353,7 @@ static void a_crowd_is_let_in_in_turns(void **state)
         OWN(folder_remove) char *folder = folder_make();
         OWN(loop_free) struct loop *l = loop_new();
         struct guests g = {0};
-        OWN(listen_free) struct listener *x = open_it(l, folder, &g);
+        OWN(listen_free) struct listener *x __attribute__((unused)) = open_it(l, folder, &g);
 
         for (int i = 0; i < 100; i++)
                 g.fds[i] = dial(folder);
@@ -362,7 +368,7 @@ static void without_descriptors_it_pauses_and_goes_on(void **state)
         OWN(folder_remove) char *folder = folder_make();
         OWN(loop_free) struct loop *l = loop_new();
         struct guests g = {0};
-        OWN(listen_free) struct listener *x = open_it(l, folder, &g);
+        OWN(listen_free) struct listener *x __attribute__((unused)) = open_it(l, folder, &g);
         struct rlimit before, less;
         int fd, last;
         uint64_t turns;

@@ -1,13 +1,16 @@
-#include "ops/yaml.h"
+#include "ops/tree.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
+#include "base/bytes.h"
 #include "base/map.h"
 
-/* Events, not libyaml's documents: an anchor is gone by the time a document is made, and limits
+/* libyaml exports plain names such as yaml_free, so no name here may begin with yaml.
+ *
+ * Events, not libyaml's documents: an anchor is gone by the time a document is made, and limits
  * must hold before memory is taken. */
 struct reader {
         yaml_parser_t parser;
@@ -23,7 +26,7 @@ enum { QUOTED_MAX = 60, FILE_NAME_MAX = 200 };
 
 /* ---- messages ---- */
 
-bool yaml_error(struct error *e, struct yaml_mark mark, const char *format, ...)
+bool tree_error(struct error *e, struct tree_mark mark, const char *format, ...)
 {
         struct error cause = {0};
         const char *file = mark.file;
@@ -45,7 +48,7 @@ bool yaml_error(struct error *e, struct yaml_mark mark, const char *format, ...)
         return error_set(e, "F0000", "%s", cause.text);
 }
 
-char *yaml_quote(const char *text)
+char *tree_quote(const char *text)
 {
         size_t length = strlen(text), kept = length;
 
@@ -63,32 +66,32 @@ char *yaml_quote(const char *text)
         return quoted;
 }
 
-char *yaml_describe(const struct yaml *y)
+char *tree_describe(const struct tree *t)
 {
-        switch (y->kind) {
-        case YAML_TEXT:
-                return yaml_quote(y->text);
-        case YAML_LIST:
+        switch (t->kind) {
+        case TREE_TEXT:
+                return tree_quote(t->text);
+        case TREE_LIST:
                 return own_string("a list");
-        case YAML_MAP:
+        case TREE_MAP:
                 return own_string("a map of keys and values");
-        case YAML_NOTHING:
+        case TREE_NOTHING:
                 break;
         }
         return own_string("nothing");
 }
 
-static struct yaml_mark mark_of(const struct reader *r, yaml_mark_t at)
+static struct tree_mark mark_of(const struct reader *r, yaml_mark_t at)
 {
-        return (struct yaml_mark){r->file, (unsigned) at.line + 1, (unsigned) at.column + 1};
+        return (struct tree_mark){r->file, (unsigned) at.line + 1, (unsigned) at.column + 1};
 }
 
 /* libyaml's reader knows the byte only. */
-static struct yaml_mark mark_at(const struct reader *r, size_t offset)
+static struct tree_mark mark_at(const struct reader *r, size_t offset)
 {
         const unsigned char *text = r->parser.input.string.start;
         size_t size = (size_t) (r->parser.input.string.end - text);
-        struct yaml_mark mark = {r->file, 1, 1};
+        struct tree_mark mark = {r->file, 1, 1};
 
         for (size_t i = 0; i < offset && i < size; i++) {
                 if (text[i] == '\n') {
@@ -107,11 +110,11 @@ static bool not_yaml(struct reader *r)
         const char *problem = p->problem ? p->problem : "no reason is known";
 
         if (p->error == YAML_READER_ERROR)
-                return yaml_error(r->e, mark_at(r, p->problem_offset),
+                return tree_error(r->e, mark_at(r, p->problem_offset),
                                   "found what is not YAML (%s), expected UTF-8 text", problem);
-        yaml_error(r->e, mark_of(r, p->problem_mark), "found what is not YAML (%s%s%s), expected %s",
-                   p->context ? p->context : "", p->context ? ": " : "", problem,
-                   "keys, values and lists in YAML's form");
+        tree_error(r->e, mark_of(r, p->problem_mark),
+                   "found what is not YAML (%s%s%s), expected %s", p->context ? p->context : "",
+                   p->context ? ": " : "", problem, "keys, values and lists in YAML's form");
 
         size_t at = p->problem_mark.index;
 
@@ -121,35 +124,87 @@ static bool not_yaml(struct reader *r)
         return false;
 }
 
-/* ---- the tree ---- */
+/* ---- writing ---- */
 
-void yaml_free(struct yaml *y)
+/* The code at s and its length in *n; a byte that is no UTF-8 counts as a code of its own. */
+static uint32_t code_at(const unsigned char *s, size_t *n)
 {
-        if (!y)
-                return;
-        for (size_t i = 0; i < y->count; i++)
-                yaml_free(y->children[i]);
-        free(y->children);
-        free(y->key);
-        free(y->text);
-        free(y);
+        size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+        uint32_t code = length <= 1 ? s[0] : s[0] & (0x7fu >> length);
+
+        *n = 1;
+        for (size_t i = 1; i < length; i++) {
+                if ((s[i] & 0xc0) != 0x80)
+                        return s[0];
+                code = code << 6 | (s[i] & 0x3f);
+        }
+        *n = length ? length : 1;
+        return code;
 }
 
-const struct yaml *yaml_child(const struct yaml *map, const char *key)
+/* What may stand in a quoted text as it is. The rest YAML would refuse, or take for a line's end.
+ */
+static bool printable(uint32_t code)
 {
-        for (size_t i = 0; map && map->kind == YAML_MAP && i < map->count; i++)
+        return (code >= 0x20 && code < 0x7f && code != '"' && code != '\\') ||
+               (code >= 0xa0 && code < 0xfffe && code != 0x2028 && code != 0x2029 &&
+                code != 0xfeff) ||
+               (code >= 0x10000 && code <= 0x10ffff);
+}
+
+char *tree_write(const char *text)
+{
+        const unsigned char *s = (const unsigned char *) text;
+        struct bytes out;
+        size_t n;
+
+        bytes_init(&out, 0);
+        bytes_text(&out, "\"");
+        for (; *s; s += n) {
+                uint32_t code = code_at(s, &n);
+
+                if (printable(code) && (n > 1 || code < 0x80))
+                        bytes_append(&out, s, n);
+                else
+                        bytes_format(&out, code < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned) code);
+        }
+        bytes_text(&out, "\"");
+
+        char *written = bytes_string(&out);
+
+        bytes_free(&out);
+        return written;
+}
+
+/* ---- the tree ---- */
+
+void tree_free(struct tree *t)
+{
+        if (!t)
+                return;
+        for (size_t i = 0; i < t->count; i++)
+                tree_free(t->children[i]);
+        free(t->children);
+        free(t->key);
+        free(t->text);
+        free(t);
+}
+
+const struct tree *tree_child(const struct tree *map, const char *key)
+{
+        for (size_t i = 0; map && map->kind == TREE_MAP && i < map->count; i++)
                 if (strcmp(map->children[i]->key, key) == 0)
                         return map->children[i];
         return NULL;
 }
 
-static void adopt(struct yaml *parent, struct yaml *child)
+static void adopt(struct tree *parent, struct tree *child)
 {
         /* Room for 1, 2, 4, 8 ...: it is full whenever the count is a power of two, or none. */
         if ((parent->count & (parent->count - 1)) == 0) {
                 size_t room = parent->count ? 2 * parent->count : 1;
 
-                parent->children = own_grow(parent->children, room * sizeof(struct yaml *));
+                parent->children = own_grow(parent->children, room * sizeof(struct tree *));
         }
         parent->children[parent->count++] = child;
 }
@@ -166,11 +221,11 @@ static bool next_event(struct reader *r, yaml_event_t *event)
 
 static bool refused(struct reader *r, const yaml_event_t *event)
 {
-        struct yaml_mark at = mark_of(r, event->start_mark);
+        struct tree_mark at = mark_of(r, event->start_mark);
         const yaml_char_t *anchor = NULL, *tag = NULL;
 
         if (event->type == YAML_ALIAS_EVENT)
-                return yaml_error(r->e, at, "found an alias (*%s), expected the value itself",
+                return tree_error(r->e, at, "found an alias (*%s), expected the value itself",
                                   event->data.alias.anchor);
         if (event->type == YAML_SCALAR_EVENT) {
                 anchor = event->data.scalar.anchor;
@@ -183,12 +238,13 @@ static bool refused(struct reader *r, const yaml_event_t *event)
                 tag = event->data.mapping_start.tag;
         }
         if (anchor)
-                return yaml_error(r->e, at, "found an anchor (&%s), expected a plain value", anchor);
+                return tree_error(r->e, at, "found an anchor (&%s), expected a plain value",
+                                  anchor);
         if (tag)
-                return yaml_error(r->e, at, "found a tag (%s), expected a plain value", tag);
+                return tree_error(r->e, at, "found a tag (%s), expected a plain value", tag);
         if (event->type == YAML_SCALAR_EVENT &&
             strlen((char *) event->data.scalar.value) != event->data.scalar.length)
-                return yaml_error(r->e, at, "found a NUL character, expected text without one");
+                return tree_error(r->e, at, "found a NUL character, expected text without one");
         return true;
 }
 
@@ -204,42 +260,43 @@ static bool means_nothing(const yaml_event_t *event)
         return false;
 }
 
-static bool read_inside(struct reader *r, struct yaml *y, unsigned depth);
+static bool read_inside(struct reader *r, struct tree *t, unsigned depth);
 
 /* The value that begins with `event`, which it deletes; NULL and an error. */
-static struct yaml *read_value(struct reader *r, yaml_event_t *event, unsigned depth)
+static struct tree *read_value(struct reader *r, yaml_event_t *event, unsigned depth)
 {
-        OWN(yaml_free) struct yaml *y = own_new(struct yaml);
+        OWN(tree_free) struct tree *t = own_new(struct tree);
         bool good = refused(r, event);
 
-        y->mark = mark_of(r, event->start_mark);
+        t->mark = mark_of(r, event->start_mark);
         if (event->type == YAML_SCALAR_EVENT) {
-                y->kind = means_nothing(event) ? YAML_NOTHING : YAML_TEXT;
-                y->text = y->kind ? own_string((char *) event->data.scalar.value) : NULL;
+                t->kind = means_nothing(event) ? TREE_NOTHING : TREE_TEXT;
+                t->text = t->kind ? own_string((char *) event->data.scalar.value) : NULL;
         } else {
-                y->kind = event->type == YAML_MAPPING_START_EVENT ? YAML_MAP : YAML_LIST;
+                t->kind = event->type == YAML_MAPPING_START_EVENT ? TREE_MAP : TREE_LIST;
         }
         yaml_event_delete(event);
-        if (good && ++r->values > YAML_VALUES)
-                good = yaml_error(r->e, y->mark, "found more than %d values, expected fewer",
-                                  YAML_VALUES);
-        if (good && y->kind >= YAML_LIST && depth >= YAML_DEPTH)
-                good = yaml_error(r->e, y->mark,
-                                  "found maps or lists more than %d deep, expected fewer", YAML_DEPTH);
-        if (good && y->kind >= YAML_LIST)
-                good = read_inside(r, y, depth + 1);
-        return good ? TAKE(y) : NULL;
+        if (good && ++r->values > TREE_VALUES)
+                good = tree_error(r->e, t->mark, "found more than %d values, expected fewer",
+                                  TREE_VALUES);
+        if (good && t->kind >= TREE_LIST && depth >= TREE_DEPTH)
+                good = tree_error(r->e, t->mark,
+                                  "found maps or lists more than %d deep, expected fewer",
+                                  TREE_DEPTH);
+        if (good && t->kind >= TREE_LIST)
+                good = read_inside(r, t, depth + 1);
+        return good ? TAKE(t) : NULL;
 }
 
 /* Takes the event of a key apart, and deletes it. */
 static bool read_key(struct reader *r, yaml_event_t *event, struct map *seen, char **key,
-                     struct yaml_mark *at)
+                     struct tree_mark *at)
 {
         bool good = refused(r, event);
 
         *at = mark_of(r, event->start_mark);
         if (good && event->type != YAML_SCALAR_EVENT)
-                good = yaml_error(r->e, *at, "found a list or a map where a key belongs, %s",
+                good = tree_error(r->e, *at, "found a list or a map where a key belongs, %s",
                                   "expected a text");
         if (good)
                 *key = own_string((char *) event->data.scalar.value);
@@ -247,30 +304,30 @@ static bool read_key(struct reader *r, yaml_event_t *event, struct map *seen, ch
         if (!good)
                 return false;
 
-        const struct yaml_mark *first = map_get(seen, *key);
+        const struct tree_mark *first = map_get(seen, *key);
 
         if (first) {
-                OWN(free) char *quoted = yaml_quote(*key);
+                OWN(free) char *quoted = tree_quote(*key);
 
-                return yaml_error(r->e, *at, "found the key %s again (first in line %u), %s", quoted,
-                                  first->line, "expected it once");
+                return tree_error(r->e, *at, "found the key %s again (first in line %u), %s",
+                                  quoted, first->line, "expected it once");
         }
 
-        struct yaml_mark *mark = own_new(struct yaml_mark);
+        struct tree_mark *mark = own_new(struct tree_mark);
 
         *mark = *at;
         map_put(seen, *key, mark);
         return true;
 }
 
-static bool read_inside(struct reader *r, struct yaml *y, unsigned depth)
+static bool read_inside(struct reader *r, struct tree *t, unsigned depth)
 {
-        OWN(map_free) struct map *seen = y->kind == YAML_MAP ? map_new(free) : NULL;
+        OWN(map_free) struct map *seen = t->kind == TREE_MAP ? map_new(free) : NULL;
         yaml_event_t event;
 
         for (;;) {
                 OWN(free) char *key = NULL;
-                struct yaml_mark key_mark = y->mark;
+                struct tree_mark key_mark = t->mark;
 
                 if (!next_event(r, &event))
                         return false;
@@ -278,17 +335,17 @@ static bool read_inside(struct reader *r, struct yaml *y, unsigned depth)
                         yaml_event_delete(&event);
                         return true;
                 }
-                if (y->kind == YAML_MAP && (!read_key(r, &event, seen, &key, &key_mark) ||
-                                            !next_event(r, &event)))
+                if (t->kind == TREE_MAP &&
+                    (!read_key(r, &event, seen, &key, &key_mark) || !next_event(r, &event)))
                         return false;
 
-                struct yaml *child = read_value(r, &event, depth);
+                struct tree *child = read_value(r, &event, depth);
 
                 if (!child)
                         return false;
                 child->key = TAKE(key);
                 child->key_mark = key_mark;
-                adopt(y, child);
+                adopt(t, child);
         }
 }
 
@@ -314,70 +371,71 @@ static bool next_document(struct reader *r, yaml_event_t *event, bool *end)
         }
 }
 
-static struct yaml *read_stream(struct reader *r)
+static struct tree *read_stream(struct reader *r)
 {
-        OWN(yaml_free) struct yaml *y = NULL;
+        OWN(tree_free) struct tree *t = NULL;
         yaml_event_t event;
         bool end = false;
 
         if (!next_document(r, &event, &end))
                 return NULL;
         if (end) {
-                y = own_new(struct yaml);
-                y->mark = (struct yaml_mark){r->file, 1, 1};
-                return TAKE(y);
+                t = own_new(struct tree);
+                t->mark = (struct tree_mark){r->file, 1, 1};
+                return TAKE(t);
         }
-        y = read_value(r, &event, 0);
-        if (!y || !next_document(r, &event, &end))
+        t = read_value(r, &event, 0);
+        if (!t || !next_document(r, &event, &end))
                 return NULL;
         if (!end) {
-                yaml_error(r->e, mark_of(r, event.start_mark),
+                tree_error(r->e, mark_of(r, event.start_mark),
                            "found a second document (after ---), expected one");
                 yaml_event_delete(&event);
                 return NULL;
         }
-        return TAKE(y);
+        return TAKE(t);
 }
 
-struct yaml *yaml_read(const char *file, const char *text, size_t size, struct error *e)
+struct tree *tree_read(const char *file, const char *text, size_t size, struct error *e)
 {
         struct reader r = {.file = file, .e = e};
 
-        if (size > YAML_SIZE) {
-                yaml_error(e, (struct yaml_mark){file, 0, 0}, "found more than %d bytes, %s", YAML_SIZE,
-                           "expected a configuration");
+        if (size > TREE_SIZE) {
+                tree_error(e, (struct tree_mark){file, 0, 0}, "found more than %d bytes, %s",
+                           TREE_SIZE, "expected a configuration");
                 return NULL;
         }
         if (!yaml_parser_initialize(&r.parser)) {
-                yaml_error(e, (struct yaml_mark){file, 0, 0}, "there is no memory to read it");
+                tree_error(e, (struct tree_mark){file, 0, 0}, "there is no memory to read it");
                 return NULL;
         }
         /* Said, not guessed from the first bytes: UTF-16 is no help to anybody here. */
         yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
         yaml_parser_set_input_string(&r.parser, (const unsigned char *) text, size);
 
-        struct yaml *y = read_stream(&r);
+        struct tree *t = read_stream(&r);
 
         yaml_parser_delete(&r.parser);
-        return y;
+        return t;
 }
 
-char *yaml_load(const char *file, size_t *size, struct error *e)
+char *tree_load(const char *file, size_t *size, struct error *e)
 {
-        struct yaml_mark mark = {file, 0, 0};
+        struct tree_mark mark = {file, 0, 0};
         OWN(fclose) FILE *f = fopen(file, "re");
 
         if (!f) {
-                yaml_error(e, mark, "the file cannot be opened: %s", strerror(errno));
+                tree_error(e, mark, "the file cannot be opened (%s), expected one to read",
+                           strerror(errno));
                 error_hint(e, "Check the path, and that the broker's user may read the file.");
                 return NULL;
         }
 
-        OWN(free) char *text = own_alloc(YAML_SIZE + 1);
+        OWN(free) char *text = own_alloc(TREE_SIZE + 1);
 
-        *size = fread(text, 1, YAML_SIZE + 1, f);
+        *size = fread(text, 1, TREE_SIZE + 1, f);
         if (ferror(f)) {
-                yaml_error(e, mark, "the file cannot be read: %s", strerror(errno));
+                tree_error(e, mark, "the file cannot be read (%s), expected text", strerror(errno));
                 return NULL;
         }
         return TAKE(text);

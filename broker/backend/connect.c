@@ -1,0 +1,643 @@
+#include "backend/connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "backend/greeting.h"
+#include "backend/probe.h"
+#include "io/resolve.h"
+#include "io/tls.h"
+#include "io/watch.h"
+#include "io/work.h"
+#include "wire/compose.h"
+
+#define NOWHERE "/nonexistent/pgbroker"         /* in place of the files libpq looks for at home */
+#define REACH_HINT                                                                                 \
+        "Check host and port of the secret, and the firewalls between here and there, or raise "   \
+        "server_connect_timeout."
+#define SLOW_HINT "Check the load of the server, or raise server_connect_timeout."
+
+/* One login at one address. A thread of the pool takes a step at a time; while it does (`busy`),
+ * nothing here is touched by the loop. */
+struct attempt {
+        struct connect *owner;
+        const char *sslmode, *hostaddr; /* hostaddr NULL: a unix socket */
+        PGconn *pg;
+        ConnStatusType before;          /* the last step */
+        PostgresPollingStatusType next; /* what it said */
+        struct error farewell;          /* FATAL or ERROR that libpq took for a notice */
+        FILE *trace;
+        char trace_buffer[512];
+        struct greeting greeting;
+        bool busy;
+};
+
+/* Held by the caller, until done() or connect_cancel(), and by every step on a thread, which reads
+ * the strings. */
+struct connect {
+        unsigned holders;
+        struct loop *loop;
+        void (*done)(void *arg, struct connection *c, enum connect_failure failure,
+                     const struct error *e);
+        void *arg;                      /* done NULL: was called, or is not wanted any more */
+
+        char *host, *user, *database, *application_name, *root_cert;
+        struct sealed *password;
+        enum ssl_mode ssl_mode;
+        unsigned port, timeout_ms;
+        struct enforce_options tls;
+        struct enforce_decision decision;
+
+        struct resolve *resolve;
+        struct resolve_addresses addresses;
+        size_t at;                      /* the address being tried */
+        uint64_t end;                   /* of all of it */
+        struct deadline limit;          /* of this address, or of all of it */
+        struct deferred later;
+        struct attempt *attempt;        /* NULL: none, or one that was given up on */
+        enum refusal_stage stage;       /* how far it has come */
+        struct watch *watch;
+        struct connection *connection;  /* while it is probed */
+        struct probe probe;
+        struct refusal why;
+};
+
+static void attempt_step(struct attempt *a);
+
+/* ---- life ---- */
+
+static void attempt_free(struct attempt *a)
+{
+        if (!a)
+                return;
+        if (a->trace) {
+                PQuntrace(a->pg);
+                fclose(a->trace);
+        }
+        sealed_wipe(a->trace_buffer, sizeof a->trace_buffer);
+        greeting_free(&a->greeting);
+        PQfinish(a->pg);
+        free(a);
+}
+
+static void connect_release(struct connect *c)
+{
+        if (--c->holders > 0)
+                return;
+        sealed_free(c->password);
+        free(c->host);
+        free(c->user);
+        free(c->database);
+        free(c->application_name);
+        free(c->root_cert);
+        free(c);
+}
+
+/* Turns away from the attempt; if a thread is at it, it is freed when the thread comes back. */
+static void give_up_attempt(struct connect *c)
+{
+        struct attempt *a = TAKE(c->attempt);
+
+        watch_free(TAKE(c->watch));
+        if (a && !a->busy)
+                attempt_free(a);
+}
+
+/* Stops all that could still call; `connection` stays. */
+static void stop(struct connect *c)
+{
+        loop_clear(c->loop, &c->limit);
+        deferred_clear(&c->later);
+        resolve_cancel(TAKE(c->resolve));
+        give_up_attempt(c);
+}
+
+static void settle(struct connect *c, struct connection *connection)
+{
+        void (*done)(void *arg, struct connection *c, enum connect_failure failure,
+                     const struct error *e) = TAKE(c->done);
+
+        stop(c);
+        connection_close(TAKE(c->connection));
+        done(c->arg, connection, c->why.failure, connection ? NULL : &c->why.error);
+        connect_release(c);
+}
+
+void connect_cancel(struct connect *c)
+{
+        if (!c || !c->done)
+                return;
+        c->done = NULL;
+        stop(c);
+        connection_close(TAKE(c->connection));
+        connect_release(c);
+}
+
+void connection_close(struct connection *c)
+{
+        static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+
+        if (!c)
+                return;
+        if (c->stream) {
+                stream_send(c->stream, terminate, sizeof terminate);
+                stream_free(c->stream);
+        }
+        /* libpq would send its own good-bye and, on a full socket, wait. */
+        if (c->pg && PQsocket(c->pg) >= 0)
+                shutdown(PQsocket(c->pg), SHUT_RDWR);
+        PQfinish(c->pg);
+        settings_unref(c->reported);
+        free(c);
+}
+
+void connect_neutralise_environment(void)
+{
+        char **p = environ;
+
+        while (p && *p) {
+                if (strncmp(*p, "PG", 2) != 0) {
+                        p++;
+                        continue;
+                }
+                OWN(free) char *name = own_text(*p, strcspn(*p, "="));
+
+                if (unsetenv(name) != 0)
+                        p++;
+                else
+                        p = environ;
+        }
+}
+
+/* ---- steps on a thread ---- */
+
+/* What comes together with the end of the login is taken by libpq, the server's last words too. */
+static void noticed(void *arg, const PGresult *result)
+{
+        struct attempt *a = arg;
+        const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+        if (!severity)
+                severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
+        if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "ERROR") == 0 ||
+                         strcmp(severity, "PANIC") == 0))
+                error_set(&a->farewell, sqlstate ? sqlstate : "08006", "%s", message ? message : "");
+}
+
+static void noticed_later(void *arg, const PGresult *result)
+{
+        (void) arg;
+        (void) result;
+}
+
+static ssize_t traced(void *greeting, const char *p, size_t n)
+{
+        greeting_read(greeting, p, n);
+        return (ssize_t) n;
+}
+
+static void attempt_trace(struct attempt *a)
+{
+        a->trace = fopencookie(&a->greeting, "w", (cookie_io_functions_t){.write = traced});
+        if (!a->trace)
+                return;
+        setvbuf(a->trace, a->trace_buffer, _IOFBF, sizeof a->trace_buffer);
+        PQtrace(a->pg, a->trace);
+        PQsetTraceFlags(a->pg, PQTRACE_SUPPRESS_TIMESTAMPS);
+}
+
+/* Every keyword that has a file or the environment behind it gets a value; see also
+ * connect_neutralise_environment(). Never one string: passwords hold quotes and blanks. */
+static void attempt_begin(struct attempt *a)
+{
+        const struct connect *c = a->owner;
+        char port[8];
+        const char *const parameters[][2] = {
+                {"host", c->host},
+                {"hostaddr", a->hostaddr},
+                {"port", port},
+                {"user", c->user},
+                {"password", sealed_open(c->password)},
+                {"dbname", c->database},
+                {"application_name", c->application_name},
+                {"options", ""},
+                {"sslmode", a->sslmode},
+                {"sslrootcert", c->root_cert[0] ? c->root_cert : NOWHERE},
+                {"channel_binding", c->decision.channel_binding},
+                {"ssl_min_protocol_version", "TLSv1.2"},
+                {"sslcert", NOWHERE},
+                {"sslkey", NOWHERE},
+                {"sslcrl", NOWHERE},
+                {"passfile", NOWHERE},
+                {"gssencmode", "disable"},
+                {"target_session_attrs", "any"},
+        };
+        enum { COUNT = sizeof parameters / sizeof parameters[0] };
+        const char *keywords[COUNT + 1], *values[COUNT + 1];
+
+        snprintf(port, sizeof port, "%u", c->port);
+        for (size_t i = 0; i < COUNT; i++) {
+                keywords[i] = parameters[i][0];
+                values[i] = parameters[i][1];
+        }
+        keywords[COUNT] = values[COUNT] = NULL;
+        a->pg = PQconnectStartParams(keywords, values, 0);
+        PQsetErrorVerbosity(a->pg, PQERRORS_VERBOSE);
+        PQsetNoticeReceiver(a->pg, noticed, a);
+        attempt_trace(a);
+        a->next = PQstatus(a->pg) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+}
+
+static void attempt_run(void *arg)
+{
+        struct attempt *a = arg;
+
+        if (!a->pg) {
+                attempt_begin(a);
+                return;
+        }
+        a->before = PQstatus(a->pg);
+        a->next = PQconnectPoll(a->pg);
+}
+
+/* ---- one address ---- */
+
+static const char *place(const struct connect *c, char *text, size_t size)
+{
+        if (c->host[0] == '/')
+                snprintf(text, size, "server on socket \"%s/.s.PGSQL.%u\"", c->host, c->port);
+        else
+                snprintf(text, size, "server at \"%s\" (%s), port %u", c->host,
+                         c->addresses.text[c->at], c->port);
+        return text;
+}
+
+static void attempt_start(struct connect *c, const char *sslmode)
+{
+        struct attempt *a = own_new(struct attempt);
+        uint64_t now = loop_now(c->loop), left = c->addresses.count - c->at;
+
+        a->owner = c;
+        a->sslmode = sslmode;
+        a->hostaddr = c->host[0] == '/' ? NULL : c->addresses.text[c->at];
+        greeting_init(&a->greeting);
+        c->attempt = a;
+        c->stage = REFUSAL_REACHING;
+        /* An address that doesn't answer must leave time for the others. */
+        if (c->timeout_ms && left > 1)
+                loop_set(c->loop, &c->limit, now + (c->end > now ? (c->end - now) / left : 0));
+        attempt_step(a);
+}
+
+/* This address has failed, for the reason in c->why: the next one, or the end. */
+static void address_failed(struct connect *c)
+{
+        give_up_attempt(c);
+        if (!c->why.elsewhere || c->at + 1 >= c->addresses.count) {
+                settle(c, NULL);
+                return;
+        }
+        if (c->timeout_ms)
+                loop_set(c->loop, &c->limit, c->end);
+        c->at++;
+        attempt_start(c, c->decision.sslmode);
+}
+
+static void login_failed(struct connect *c)
+{
+        struct attempt *a = c->attempt;
+        bool starting = strcmp(c->why.error.sqlstate, "57P03") == 0;
+        struct refusal why;
+
+        refusal_read(PQerrorMessage(a->pg), c->stage, &why);
+        if (why.no_tls && c->decision.plain_allowed && strcmp(a->sslmode, "disable") != 0) {
+                give_up_attempt(c);
+                attempt_start(c, "disable");
+                return;
+        }
+        /* "It is starting" says more than "nobody listens there". */
+        if (!starting || why.failure != CONNECT_NETWORK)
+                c->why = why;
+        c->why.elsewhere = why.elsewhere;
+        address_failed(c);
+}
+
+/* ---- taking over ---- */
+
+static size_t received(void *arg, const uint8_t *p, size_t n)
+{
+        struct connect *c = arg;
+        size_t used = 0;
+        enum frame_verdict v =
+                probe_read(&c->probe, p, n, &used, &c->connection->reported, &c->why);
+
+        if (v == FRAME_SHORT)
+                return used;
+        /* Not done() from within a call of the stream's. */
+        loop_defer(c->loop, &c->later);
+        return n;
+}
+
+static void ended(void *arg, const struct error *e)
+{
+        struct connect *c = arg;
+
+        c->why = (struct refusal){.failure = CONNECT_NETWORK};
+        error_set(&c->why.error, "08006", "%s", e ? e->text : "the server closed the connection");
+        error_context(&c->why.error, "right after login");
+        loop_defer(c->loop, &c->later);
+}
+
+static size_t received_later(void *arg, const uint8_t *p, size_t n)
+{
+        (void) arg;
+        (void) p;
+        (void) n;
+        return 0;
+}
+
+static void ended_later(void *arg, const struct error *e)
+{
+        (void) arg;
+        (void) e;
+}
+
+static void filled(void *arg)
+{
+        (void) arg;
+}
+
+static const struct stream_events probing = {received, filled, filled, ended};
+/* Until the new owner says otherwise. */
+static const struct stream_events nobody = {received_later, filled, filled, ended_later};
+
+static void probed(struct deferred *d)
+{
+        struct connect *c = container_of(d, struct connect, later);
+
+        if (error_is_set(&c->why.error)) {
+                settle(c, NULL);
+                return;
+        }
+        stream_retarget(c->connection->stream, &nobody, NULL);
+        settle(c, TAKE(c->connection));
+}
+
+static bool refuse(struct connect *c, enum connect_failure failure, const char *sqlstate,
+                   const char *text, const char *hint)
+{
+        char where[256];
+
+        c->why = (struct refusal){.failure = failure};
+        error_set(&c->why.error, sqlstate, "connection to %s failed: %s",
+                  place(c, where, sizeof where), text);
+        return error_hint(&c->why.error, "%s", hint);
+}
+
+/* Whatever libpq was told: is it what was demanded? */
+static bool check_tls(struct connect *c, PGconn *pg, bool demanded, struct connection *out)
+{
+        void *ssl = PQsslInUse(pg) ? PQsslStruct(pg, "OpenSSL") : NULL;
+        struct error e = {0};
+
+        if (demanded != (PQsslInUse(pg) == 1) || demanded != (ssl != NULL))
+                return refuse(c, CONNECT_TLS, "08001",
+                              demanded ? "the connection is not encrypted, though ssl_mode demands it"
+                                       : "the connection is encrypted, though it should not be",
+                              "Something between broker and server may be tampering with it.");
+        if (!ssl)
+                return true;
+        if (!tls_adopt(ssl, PQsocket(pg), &e))
+                return refuse(c, CONNECT_TLS, "08001", e.text, e.hint);
+        if (!tls_describe(ssl, out->tls, sizeof out->tls))
+                return refuse(c, CONNECT_TLS, "08001", "the connection is not TLSv1.2 or newer",
+                              "The server must speak TLSv1.2 or newer.");
+        return true;
+}
+
+static void note_greeting(struct connection *out, const struct greeting *g)
+{
+        const char *name, *value;
+
+        out->reported = settings_new();
+        for (size_t at = 0; (name = greeting_next(g, &at));)
+                if ((value = PQparameterStatus(out->pg, name)))
+                        settings_put(&out->reported, name, value);
+        out->pid = g->pid;
+        out->key = g->key;
+        out->has_key = g->has_key;
+}
+
+/* The stream gets a descriptor of its own, as PQfinish closes libpq's. The SSL* stays with libpq's,
+ * which lives longer. */
+static bool make_stream(struct connect *c, struct connection *out)
+{
+        int fd = fcntl(PQsocket(out->pg), F_DUPFD_CLOEXEC, 0);
+        void *ssl = out->tls[0] ? PQsslStruct(out->pg, "OpenSSL") : NULL;
+        struct bytes sync;
+
+        if (fd < 0)
+                return refuse(c, CONNECT_NETWORK, "53000", strerror(errno),
+                              "Raise the limit of open files (LimitNOFILE) of the broker.");
+        out->stream = stream_new(c->loop, fd, ssl, &probing, c);
+        bytes_init(&sync, 0);
+        compose_sync(&sync);
+        stream_send_copy(out->stream, bytes_data(&sync), bytes_length(&sync));
+        bytes_free(&sync);
+        /* Bytes that are in the SSL already raise no event. */
+        stream_again(out->stream);
+        return true;
+}
+
+/* libpq has no more use for the password, but would keep it as long as the connection lives. This
+ * is its own copy, or a constant "". */
+static void forget_password(PGconn *pg)
+{
+        char *password = PQpass(pg);
+
+        if (password && password[0])
+                sealed_wipe(password, strlen(password));
+}
+
+static bool take_over(struct connect *c, struct attempt *a, struct connection *out)
+{
+        bool demanded = strcmp(a->sslmode, "disable") != 0;
+
+        if (error_is_set(&a->farewell)) {
+                refusal_answer(a->farewell.sqlstate, a->farewell.text, &c->why);
+                return error_context(&c->why.error, "the server ended the session after login");
+        }
+        PQsetnonblocking(a->pg, 1);
+        if (!check_tls(c, a->pg, demanded, out))
+                return false;
+        PQuntrace(a->pg);               /* flushes */
+        PQsetNoticeReceiver(a->pg, noticed_later, NULL);
+        forget_password(a->pg);
+        out->pg = TAKE(a->pg);
+        note_greeting(out, &a->greeting);
+        out->port = c->port;
+        snprintf(out->sslmode, sizeof out->sslmode, "%s", a->sslmode);
+        snprintf(out->address, sizeof out->address, "%s", a->hostaddr ? a->hostaddr : c->host);
+        return make_stream(c, out);
+}
+
+static void logged_in(struct connect *c)
+{
+        c->connection = own_new(struct connection);
+        c->why = (struct refusal){0};
+        if (!take_over(c, c->attempt, c->connection)) {
+                settle(c, NULL);
+                return;
+        }
+        give_up_attempt(c);
+        deferred_init(&c->later, probed);
+}
+
+/* ---- the walk ---- */
+
+static void socket_ready(void *arg, unsigned events)
+{
+        struct connect *c = arg;
+
+        (void) events;
+        /* libpq may close the socket in the next step, and open another. */
+        watch_free(TAKE(c->watch));
+        attempt_step(c->attempt);
+}
+
+static void attempt_wait(struct connect *c)
+{
+        struct attempt *a = c->attempt;
+
+        /* Somebody is there: this address may have all the time that is left. */
+        if (c->timeout_ms && PQstatus(a->pg) != CONNECTION_STARTED)
+                loop_set(c->loop, &c->limit, c->end);
+        c->watch = watch_new(c->loop, PQsocket(a->pg), socket_ready, c);
+        watch_for(c->watch, a->next == PGRES_POLLING_READING ? WATCH_READABLE : WATCH_WRITABLE);
+}
+
+static void attempt_back(void *arg)
+{
+        struct attempt *a = arg;
+        struct connect *c = a->owner;
+
+        a->busy = false;
+        if (c->attempt != a) {
+                attempt_free(a);
+        } else {
+                c->stage = a->before == CONNECTION_SSL_STARTUP ? REFUSAL_HANDSHAKE
+                           : a->before == CONNECTION_AWAITING_RESPONSE ||
+                                           a->before == CONNECTION_AUTH_OK
+                                   ? REFUSAL_LOGIN
+                                   : REFUSAL_REACHING;
+                if (a->next == PGRES_POLLING_OK)
+                        logged_in(c);
+                else if (a->next == PGRES_POLLING_FAILED)
+                        login_failed(c);
+                else
+                        attempt_wait(c);
+        }
+        connect_release(c);
+}
+
+static void attempt_step(struct attempt *a)
+{
+        a->busy = true;
+        a->owner->holders++;
+        work_submit(a->owner->loop, attempt_run, attempt_back, a);
+}
+
+static void too_late(struct deadline *d)
+{
+        struct connect *c = container_of(d, struct connect, limit);
+        const char *missing = c->connection                      ? "no answer to a Sync after login"
+                              : c->stage == REFUSAL_REACHING    ? "no answer"
+                              : c->stage == REFUSAL_HANDSHAKE   ? "no end of the TLS handshake"
+                                                                : "no end of the login";
+        char text[80];
+
+        snprintf(text, sizeof text, "%s within %u ms", missing, c->timeout_ms);
+        if (c->resolve) {
+                c->why.failure = CONNECT_TIMEOUT;
+                error_set(&c->why.error, "08001", "host \"%s\" was not looked up within %u ms", c->host,
+                          c->timeout_ms);
+                error_hint(&c->why.error,
+                           "Check that the name servers in /etc/resolv.conf can be reached.");
+        } else {
+                refuse(c, CONNECT_TIMEOUT, "08001", text,
+                       c->stage == REFUSAL_REACHING ? REACH_HINT : SLOW_HINT);
+        }
+        c->why.elsewhere = !c->connection && loop_now(c->loop) < c->end;
+        address_failed(c);
+}
+
+/* The addresses are known. */
+static void begin(struct connect *c)
+{
+        bool loopback = c->addresses.loopback && enforce_loopback_host(c->host);
+
+        c->why.failure = CONNECT_TLS;
+        if (enforce_decide(c->ssl_mode, &c->tls, c->host, loopback, &c->decision, &c->why.error))
+                attempt_start(c, c->decision.sslmode);
+        else
+                settle(c, NULL);
+}
+
+static void begin_on_socket(struct deferred *d)
+{
+        begin(container_of(d, struct connect, later));
+}
+
+static void resolved(void *arg, const struct resolve_addresses *addresses, const struct error *e)
+{
+        struct connect *c = arg;
+
+        c->resolve = NULL;
+        if (addresses) {
+                c->addresses = *addresses;
+                begin(c);
+                return;
+        }
+        c->why = (struct refusal){.failure = CONNECT_NETWORK, .error = *e};
+        settle(c, NULL);
+}
+
+struct connect *connect_start(struct loop *l, const struct connect_options *options,
+                              void (*done)(void *arg, struct connection *c,
+                                           enum connect_failure failure, const struct error *e),
+                              void *arg)
+{
+        const struct document *from = options->document;
+        struct connect *c = own_new(struct connect);
+
+        *c = (struct connect){.holders = 1, .loop = l, .done = done, .arg = arg};
+        c->host = own_string(from->host);
+        c->port = from->port;
+        c->user = own_string(from->username);
+        c->password = sealed_new(sealed_open(from->password), sealed_length(from->password));
+        c->database = own_string(from->database);
+        c->ssl_mode = from->ssl_mode;
+        c->application_name = own_string(options->application_name ? options->application_name : "");
+        c->root_cert = own_string(options->tls.root_cert ? options->tls.root_cert : "");
+        c->tls = options->tls;
+        c->tls.root_cert = c->root_cert;
+        c->timeout_ms = options->timeout_ms;
+        c->end = loop_now(l) + options->timeout_ms;
+        deadline_init(&c->limit, too_late);
+        deferred_init(&c->later, begin_on_socket);
+        if (options->timeout_ms)
+                loop_set(l, &c->limit, c->end);
+        if (c->host[0] == '/') {
+                c->addresses.count = 1;
+                loop_defer(l, &c->later);
+        } else {
+                c->resolve = resolve_start(l, c->host, 0, resolved, c);
+        }
+        return c;
+}

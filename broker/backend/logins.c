@@ -1,0 +1,151 @@
+#include "backend/logins.h"
+
+#include <string.h>
+#include <time.h>
+#include "base/own.h"
+
+static void retry_expired(struct deadline *d)
+{
+        struct logins *g = container_of(d, struct logins, retry);
+        g->changed(g->arg);
+}
+
+void logins_init(struct logins *g)
+{
+        deadline_init(&g->retry, retry_expired);
+}
+
+void logins_stop(struct logins *g)
+{
+        loop_clear(g->loop, &g->retry);
+}
+
+static void log_login(struct logins *g, const struct server *s, const char *how)
+{
+        log_info(g->log, how, log_str("environment", g->environment), log_int("server", (int64_t) s->id),
+                 log_int("server_pid", s->connection->pid), log_str("version", s->credential->version_id),
+                 log_str("host", s->credential->document->host), log_str("tls", s->connection->tls),
+                 log_str("user", s->credential->document->username));
+}
+
+/* server_lifetime, less up to a tenth by chance, so that servers opened together leave apart. */
+static uint64_t expiry(const struct logins *g, uint64_t now, uint64_t salt)
+{
+        uint64_t life = g->options->server_lifetime;
+        if (life == 0)
+                return DEADLINE_NEVER;
+        uint64_t mixed = (salt + now) * 0x9e3779b97f4a7c15u;
+        return now + life - (mixed >> 32) % (life / 10 + 1);
+}
+
+static void arrived(struct logins *g, struct server *s, struct connection *c)
+{
+        uint64_t now = loop_now(g->loop);
+        s->connection = c;
+        track_server_init(&s->track, settings_ref(c->reported));
+        s->connected = now;
+        s->connect_time = s->request_time = time(NULL);
+        s->expires = expiry(g, now, s->id);
+        g->failing_since = 0;
+        g->failures = 0;
+        g->retry_at = 0;
+        g->hopeless = false;
+        log_login(g, s, s->probe ? "credential proven by a login" : "server connected");
+        server_become(s, SERVER_IDLE, now);
+}
+
+static enum rotation_login verdict_of(enum connect_failure f)
+{
+        switch (f) {
+        case CONNECT_REFUSED:
+                return ROTATION_REFUSED;
+        case CONNECT_DENIED:
+                return ROTATION_DENIED;
+        default:
+                return ROTATION_FAILED;
+        }
+}
+
+/* Pauses grow from 100 ms to 2 s; server_login_retry says when clients are told, not how often. */
+static uint64_t pause_after(unsigned failures)
+{
+        return failures >= 6 ? 2000 : 100u << (failures - 1);
+}
+
+static void failed(struct logins *g, const struct server *s, enum connect_failure f,
+                   const struct error *e)
+{
+        uint64_t now = loop_now(g->loop);
+        log_warn(g->log, "server login failed", log_str("environment", g->environment),
+                 log_str("class", connect_failure_name(f)),
+                 log_str("version", s->credential->version_id), log_reason(e));
+        if (f == CONNECT_REFUSED || f == CONNECT_DENIED)
+                return;                 /* the keyring's business */
+        if (g->failures++ == 0)
+                g->failing_since = now;
+        g->failure = *e;
+        g->hopeless = strcmp(e->sqlstate, "3D000") == 0 || strcmp(e->sqlstate, "28000") == 0 ||
+                      (f == CONNECT_TLS && strcmp(e->sqlstate, "F0000") == 0);
+        g->retry_at = now + pause_after(g->failures);
+        loop_set(g->loop, &g->retry, g->retry_at);
+}
+
+static void done(void *arg, struct connection *c, enum connect_failure f, const struct error *e)
+{
+        struct server *s = arg;
+        struct logins *g = s->pool;
+        s->connect = NULL;
+        if (!c) {
+                failed(g, s, f, e);
+                keyring_login(g->keyring, s->credential, verdict_of(f), e);
+                server_free(s);
+                g->changed(g->arg);
+                return;
+        }
+        arrived(g, s, c);
+        keyring_login(g->keyring, s->credential, ROTATION_OK, NULL);
+        g->opened(g->arg, s);
+}
+
+static void start(struct logins *g, struct credential *c, bool probe)
+{
+        struct server *s = server_new(g->servers, c, loop_now(g->loop));
+        s->probe = probe;
+        s->pool = g;
+        struct connect_options o = {.document = c->document,
+                                    .tls = *g->tls,
+                                    .timeout_ms = (unsigned) g->options->server_connect_timeout,
+                                    .application_name = "pgbroker"};
+        s->connect = connect_start(g->loop, &o, done, s);
+}
+
+bool logins_open(struct logins *g)
+{
+        if (g->servers->count[SERVER_LOGIN] >= LOGINS_AT_ONCE || loop_now(g->loop) < g->retry_at)
+                return false;
+        if (!keyring_may_login(g->keyring))
+                return false;
+        /* While logins fail one at a time is enough to see whether they still do. */
+        if (g->failures && g->servers->count[SERVER_LOGIN])
+                return false;
+        start(g, keyring_active(g->keyring), false);
+        return true;
+}
+
+void logins_probe(struct logins *g, struct credential *c)
+{
+        start(g, c, true);
+}
+
+bool logins_given_up(const struct logins *g, struct error *e)
+{
+        if (!g->failures)
+                return false;
+        uint64_t failing = loop_now(g->loop) - g->failing_since;
+        if (!g->hopeless && failing < g->options->server_login_retry)
+                return false;
+        error_set(e, "08001", "server unreachable: %s", g->failure.text);
+        error_hint(e, "%s", g->failure.hint[0] ? g->failure.hint
+                                               : "Check the database server; the broker goes on trying.");
+        return true;
+}

@@ -1,0 +1,41 @@
+/* New server connections of one pool: when one may be opened, with which credential, and what a
+ * failure means. A few at a time, so that a burst of clients is no burst of logins. */
+#ifndef PGB_BACKEND_LOGINS_H
+#define PGB_BACKEND_LOGINS_H
+
+#include "backend/options.h"
+#include "backend/server.h"
+
+#define LOGINS_AT_ONCE 4
+
+struct logins {
+        struct loop *loop;
+        struct log *log;
+        const char *environment;
+        const struct pool_options *options;
+        const struct enforce_options *tls;
+        struct server_lists *servers;
+        struct keyring *keyring;
+        struct deadline retry;
+        uint64_t failing_since;         /* loop ms of the first of a row of failures; 0 = fine */
+        unsigned failures;              /* in that row */
+        uint64_t retry_at;              /* loop ms: no ordinary login before */
+        struct error failure;           /* the last */
+        bool hopeless;                  /* waiting won't mend it: no such database, TLS policy */
+        /* A server is IDLE now, or one has failed: look who can be served or must be told. */
+        void (*opened)(void *arg, struct server *s);
+        void (*changed)(void *arg);
+        void *arg;
+};
+
+void logins_init(struct logins *g);
+void logins_stop(struct logins *g);
+/* Opens one more if that is allowed now. */
+bool logins_open(struct logins *g);
+/* The keyring asks for one login with c, whatever the limits. */
+void logins_probe(struct logins *g, struct credential *c);
+/* True when a client that waits for its first server is to be told: `e`. Only while no server is
+ * there at all. */
+bool logins_given_up(const struct logins *g, struct error *e);
+
+#endif

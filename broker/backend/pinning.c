@@ -1,0 +1,60 @@
+#include "backend/pinning.h"
+
+#include <stdio.h>
+
+void pinning_init(struct pinning *p)
+{
+        list_init(&p->held);
+        p->count = 0;
+        wait_line_init(&p->waiting);
+}
+
+unsigned pinning_most(const struct pool_options *o)
+{
+        if (o->pool_mode == POOL_SESSION)
+                return UINT32_MAX;
+        unsigned most = o->max_pinned ? o->max_pinned : o->pool_size * 3 / 4;
+        return most < o->pool_size ? most : o->pool_size - 1;
+}
+
+bool pinning_take(struct pinning *p, const struct pool_options *o, struct pool_pin *pin, uint64_t now)
+{
+        if (pin->held)
+                return true;
+        if (p->count >= pinning_most(o))
+                return false;
+        pin->held = true;
+        pin->told = false;
+        pin->since = now;
+        list_push_back(&p->held, &pin->link);
+        p->count++;
+        return true;
+}
+
+void pinning_drop(struct pinning *p, struct pool_pin *pin)
+{
+        if (!pin->held)
+                return;
+        pin->held = false;
+        list_remove(&pin->link);
+        p->count--;
+}
+
+const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, size_t size)
+{
+        struct pool_pin *pin;
+        size_t at = 0;
+        unsigned named = 0;
+        char why[80];
+        text[0] = '\0';
+        list_each(pin, &p->held, struct pool_pin, link) {
+                if (named++ == 3 || at >= size)
+                        break;
+                int n = snprintf(text + at, size - at, "%spid %d (uid %u) %s for %llu s",
+                                 at ? ", " : "", (int) pin->pid, (unsigned) pin->uid,
+                                 pins_reason(pin->pins, why, sizeof why),
+                                 (unsigned long long) (now - pin->since) / 1000);
+                at += n > 0 ? (size_t) n : 0;
+        }
+        return text;
+}

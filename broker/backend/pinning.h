@@ -1,0 +1,37 @@
+/* Leave to pin: how many clients of a pool may hold a server beyond their transaction, who does,
+ * and who waits for leave. Never all servers can be pinned, so that the others go on. */
+#ifndef PGB_BACKEND_PINNING_H
+#define PGB_BACKEND_PINNING_H
+
+#include "backend/options.h"
+#include "backend/wait.h"
+#include "track/pins.h"
+
+/* A client that is pinned: embedded in its session. */
+struct pool_pin {
+        struct list link;
+        uint64_t since;                 /* loop ms */
+        const struct pins *pins;
+        pid_t pid;
+        uid_t uid;
+        bool held;
+        bool told;                      /* drain() was called */
+        void (*drain)(struct pool_pin *p);      /* the pin must end */
+};
+
+struct pinning {
+        struct list held;
+        unsigned count;
+        struct wait_line waiting;
+};
+
+void pinning_init(struct pinning *p);
+/* How many may be pinned. In session mode a client has its server anyway: any number. */
+unsigned pinning_most(const struct pool_options *o);
+/* Grants leave if one is free. */
+bool pinning_take(struct pinning *p, const struct pool_options *o, struct pool_pin *pin, uint64_t now);
+void pinning_drop(struct pinning *p, struct pool_pin *pin);     /* fine if not held */
+/* "pid 12 (uid 1000) LISTEN for 31 s, ..." of the first few; returns text. */
+const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, size_t size);
+
+#endif

@@ -1,0 +1,436 @@
+#include "backend/pool_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/expect.h"
+#include "base/own.h"
+#include "wire/frame.h"
+
+#define RETIRE_SPREAD  10000    /* ms over which servers of an older credential leave */
+#define QUIET_CHECK_MS 1000     /* idle for longer: look at the socket before lending */
+
+void pool_look(struct pool *p)
+{
+        loop_defer(p->loop, &p->serve);
+}
+
+/* ---- servers that nobody has ---- */
+
+bool pool_outdated(const struct pool *p, const struct server *s)
+{
+        struct credential *active = keyring_active(p->keyring);
+        return active && s->credential != active;
+}
+
+void pool_close(struct server *s, const char *why)
+{
+        struct pool *p = s->pool;
+        log_debug(p->log, "server closed", log_str("environment", p->environment),
+                  log_int("server", (int64_t) s->id), log_str("reason", why));
+        server_become(s, SERVER_CLOSED, loop_now(p->loop));
+        server_free(s);
+        pool_look(p);
+}
+
+/* Bytes for a server that nobody has: notices and changed parameters, the replies of a reset; all
+ * else is a reason to close it. */
+static bool consume_own(struct server *s, const uint8_t *p, size_t n, size_t *used, const char **why)
+{
+        struct frame_piece piece;
+        struct bytes nothing;
+        bytes_init(&nothing, 0);
+        for (*used = 0; *used < n; *used += piece.size) {
+                enum frame_verdict v = frame_next(&s->cutter, &frame_from_server, p + *used, n - *used,
+                                                  STREAM_HOLD, &piece);
+                if (v == FRAME_SHORT)
+                        return true;
+                bool idle = s->state == SERVER_IDLE;
+                if (v == FRAME_BAD || (idle && piece.type != 'N' && piece.type != 'S') ||
+                    track_reply(NULL, &s->track, &piece, &nothing) == TRACK_BAD) {
+                        *why = v != FRAME_BAD && piece.type == 'E' ? "the server ended the session"
+                                                                   : "bytes that nobody asked for";
+                        return false;
+                }
+        }
+        return true;
+}
+
+static size_t own_received(void *arg, const uint8_t *bytes, size_t n)
+{
+        struct server *s = arg;
+        struct pool *p = s->pool;
+        const char *why;
+        size_t used;
+        if (!consume_own(s, bytes, n, &used, &why)) {
+                log_info(p->log, "idle server dropped", log_str("environment", p->environment),
+                         log_int("server", (int64_t) s->id), log_str("reason", why));
+                pool_close(s, why);
+                return n;
+        }
+        if (s->state == SERVER_CLEANING && track_quiet(&s->track)) {
+                if (s->track.restore_failed || s->close_needed) {
+                        pool_close(s, "it could not be reset");
+                } else {
+                        server_become(s, SERVER_IDLE, loop_now(p->loop));
+                        s->used = false;
+                        pool_look(p);
+                }
+        }
+        return used;
+}
+
+static void own_ended(void *arg, const struct error *e)
+{
+        struct server *s = arg;
+        pool_close(s, e ? e->text : "the server closed the connection");
+}
+
+static void own_nothing(void *arg)
+{
+        (void) arg;
+}
+
+static const struct stream_events own_events = {own_received, own_nothing, own_nothing, own_ended};
+
+/* A server of an older credential leaves within RETIRE_SPREAD, each at a moment of its own; at once
+ * (close_needed) if the new one leads elsewhere. */
+bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now)
+{
+        return s->close_needed || p->paused || p->draining || now >= s->expires ||
+               (pool_outdated(p, s) && now >= p->adopted_at + s->id * 7919 % RETIRE_SPREAD);
+}
+
+static void settle_idle(struct server *s)
+{
+        struct pool *p = s->pool;
+        if (pool_must_leave(p, s, loop_now(p->loop)))
+                pool_close(s, "retired");
+        else
+                pool_look(p);
+}
+
+/* ---- lending ---- */
+
+static struct server *pick_idle(struct pool *p, uid_t uid)
+{
+        struct server *s, *best = NULL;
+        unsigned looked = 0;
+        list_each(s, &p->servers.in[SERVER_IDLE], struct server, link) {
+                if (!best || (s->used && s->last_uid == uid))
+                        best = s;
+                if (++looked == 8 || (best->used && best->last_uid == uid))
+                        break;
+        }
+        return best;
+}
+
+static bool fit_to_lend(struct server *s, uint64_t now)
+{
+        if (now >= s->expires)
+                return false;
+        return now - s->since < QUIET_CHECK_MS || stream_quiet(server_stream(s));
+}
+
+static struct server *lend(struct pool *p, const struct pool_wait *w)
+{
+        struct server *s;
+        uint64_t now = loop_now(p->loop);
+        while ((s = pick_idle(p, w->uid))) {
+                if (fit_to_lend(s, now)) {
+                        server_become(s, SERVER_LENT, now);
+                        p->stats.total.server_assignment_count++;
+                        return s;
+                }
+                pool_close(s, "not fit to be lent");
+        }
+        return NULL;
+}
+
+bool pool_must_reset(const struct server *s, uid_t uid)
+{
+        const struct pool *p = s->pool;
+        return s->used && (p->config.strict || s->last_uid != uid);
+}
+
+static unsigned wanted_size(const struct pool *p)
+{
+        const struct pool_options *o = &p->config.options;
+        const struct pool_wait *first = wait_first(&p->waiting);
+        unsigned size = o->pool_size;
+        if (first && o->reserve_pool_timeout &&
+            loop_now(p->loop) - first->since >= o->reserve_pool_timeout)
+                size += o->reserve_pool_size;
+        return size;
+}
+
+/* Opens servers for those who wait, and up to min_pool_size. */
+static void open_servers(struct pool *p)
+{
+        if (p->paused || p->draining)
+                return;
+        unsigned login = p->servers.count[SERVER_LOGIN];
+        while (server_total(&p->servers) < wanted_size(p) &&
+               (login < p->waiting.count ||
+                server_total(&p->servers) < p->config.options.min_pool_size)) {
+                if (!logins_open(&p->logins))
+                        return;
+                login++;
+        }
+}
+
+/* Is waiting of no use any more? */
+static bool hopeless(struct pool *p, struct error *e)
+{
+        if (p->draining) {
+                error_set(e, "57P01", "the broker is shutting down");
+                return error_hint(e, "Connect again in a moment.");
+        }
+        if (p->servers.count[SERVER_LENT] + p->servers.count[SERVER_CLEANING] > 0)
+                return false;
+        return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
+}
+
+static void serve(struct deferred *d)
+{
+        struct pool *p = container_of(d, struct pool, serve);
+        struct pool_wait *w;
+        struct server *s;
+        while (!p->paused && (w = wait_first(&p->waiting)) && (s = lend(p, w))) {
+                p->stats.total.wait_time += loop_us() - w->since_us;
+                wait_give(w, s);
+        }
+        while (p->pinning.count < pinning_most(&p->config.options) &&
+               (w = wait_first(&p->pinning.waiting)))
+                wait_give(w, NULL);
+        open_servers(p);
+        /* The demand first: it may begin a round, and who waits hears the end of that. */
+        keyring_waiters(p->keyring, p->waiting.count);
+        keyring_demand(p->keyring, p->waiting.count > 0 ||
+                                           server_total(&p->servers) < p->config.options.min_pool_size);
+        struct error e = {0};
+        if (p->waiting.count && hopeless(p, &e))
+                wait_fail_all(&p->waiting, &e);
+}
+
+struct server *pool_take(struct pool *p, struct pool_wait *w)
+{
+        if (!p->paused && !p->draining && !p->waiting.count) {
+                struct server *s = lend(p, w);
+                if (s)
+                        return s;
+        }
+        wait_join(&p->waiting, w, loop_now(p->loop), loop_us());
+        pool_look(p);
+        return NULL;
+}
+
+void pool_leave(struct pool *p, struct pool_wait *w)
+{
+        if (!wait_waits(w))
+                return;
+        wait_leave(w);
+        pool_look(p);
+}
+
+/* ---- coming back ---- */
+
+static void retake(struct server *s, enum server_state state)
+{
+        struct pool *p = s->pool;
+        s->borrower = NULL;
+        stream_retarget(server_stream(s), &own_events, s);
+        server_become(s, state, loop_now(p->loop));
+}
+
+void pool_return(struct server *s)
+{
+        expect(track_quiet(&s->track) && frame_at_border(&s->cutter));
+        retake(s, SERVER_IDLE);
+        settle_idle(s);
+}
+
+void pool_discard(struct server *s, const char *why)
+{
+        s->borrower = NULL;
+        pool_close(s, why);
+}
+
+void pool_abandon(struct server *s, const struct track_client *c)
+{
+        struct bytes out;
+        bytes_init(&out, 0);
+        if (!frame_at_border(&s->cutter) || !track_clean(c, &s->track, &out)) {
+                bytes_free(&out);
+                pool_discard(s, "its client left in the middle of something");
+                return;
+        }
+        if (bytes_length(&out)) {
+                stream_send_copy(server_stream(s), bytes_data(&out), bytes_length(&out));
+                bytes_free(&out);
+                retake(s, SERVER_CLEANING);
+                if (stream_paused(server_stream(s)))
+                        stream_resume(server_stream(s));
+                return;
+        }
+        if (stream_paused(server_stream(s)))
+                stream_resume(server_stream(s));
+        pool_return(s);
+}
+
+/* ---- pins ---- */
+
+bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w)
+{
+        if (pinning_take(&p->pinning, &p->config.options, pin, loop_now(p->loop)))
+                return true;
+        wait_join(&p->pinning.waiting, w, loop_now(p->loop), loop_us());
+        return false;
+}
+
+void pool_unpin(struct pool *p, struct pool_pin *pin)
+{
+        pinning_drop(&p->pinning, pin);
+        if (p->pinning.waiting.count)
+                pool_look(p);
+}
+
+/* ---- events from below ---- */
+
+static void opened(void *arg, struct server *s)
+{
+        struct pool *p = arg;
+        s->pool = p;
+        stream_retarget(server_stream(s), &own_events, s);
+        if (!p->known || !settings_equal(p->known, s->connection->reported)) {
+                settings_unref(p->known);
+                p->known = settings_ref(s->connection->reported);
+                p->known_changes++;
+        }
+        if (server_total(&p->servers) > p->config.options.pool_size + p->config.options.reserve_pool_size)
+                pool_close(s, "a probe beyond pool_size");
+        else
+                settle_idle(s);
+}
+
+static void login_changed(void *arg)
+{
+        pool_look(arg);
+}
+
+static void probe(void *arg, struct credential *c)
+{
+        struct pool *p = arg;
+        logins_probe(&p->logins, c);
+}
+
+static void adopted(void *arg, struct credential *c, bool elsewhere)
+{
+        struct pool *p = arg;
+        struct server *s;
+        (void) c;
+        p->adopted_at = loop_now(p->loop);
+        /* Drain and switch: what was connected elsewhere takes no new work. */
+        for (unsigned i = 0; elsewhere && i < SERVER_STATE_COUNT; i++) {
+                list_each(s, &p->servers.in[i], struct server, link) {
+                        if (pool_outdated(p, s))
+                                s->close_needed = true;
+                }
+        }
+        pool_sweep_idle(p, loop_now(p->loop));
+        pool_look(p);
+}
+
+static void keyring_changed(void *arg)
+{
+        pool_look(arg);
+}
+
+static const struct keyring_owner keyring_owner = {probe, adopted, keyring_changed};
+
+/* ---- life ---- */
+
+static void take_config(struct pool *p, const struct pool_config *config)
+{
+        char *environment = own_string(config->environment);
+        char *root_cert = own_string(config->tls.root_cert ? config->tls.root_cert : "");
+        free(p->environment);
+        free(p->root_cert);
+        p->environment = environment;
+        p->root_cert = root_cert;
+        p->config = *config;
+        p->config.environment = environment;
+        p->config.tls.root_cert = root_cert;
+}
+
+struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config *config,
+                      struct source *source)
+{
+        struct pool *p = own_new(struct pool);
+        p->loop = l;
+        p->log = log;
+        take_config(p, config);
+        server_lists_init(&p->servers);
+        wait_line_init(&p->waiting);
+        pinning_init(&p->pinning);
+        stats_init(&p->stats, loop_now(l));
+        deferred_init(&p->serve, serve);
+        deadline_init(&p->sweep, pool_sweep);
+        struct keyring_options k = {p->environment, config->poll_interval, config->bridge_timeout};
+        p->keyring = keyring_new(l, log, &k, source, &keyring_owner, p);
+        p->logins = (struct logins){.loop = l, .log = log, .environment = p->environment,
+                                    .options = &p->config.options, .tls = &p->config.tls,
+                                    .servers = &p->servers, .keyring = p->keyring,
+                                    .opened = opened, .changed = login_changed, .arg = p};
+        logins_init(&p->logins);
+        loop_set(l, &p->sweep, loop_now(l) + POOL_SWEEP_MS);
+        pool_look(p);
+        return p;
+}
+
+void pool_set(struct pool *p, const struct pool_config *config)
+{
+        take_config(p, config);
+        p->logins.environment = p->environment;
+        struct keyring_options k = {p->environment, config->poll_interval, config->bridge_timeout};
+        keyring_set(p->keyring, &k);
+        pool_look(p);
+}
+
+void pool_free(struct pool *p)
+{
+        struct server *s;
+        if (!p)
+                return;
+        expect(!p->waiting.count && !p->pinning.count);
+        for (unsigned i = 0; i < SERVER_STATE_COUNT; i++) {
+                list_each(s, &p->servers.in[i], struct server, link)
+                        server_free(s);
+        }
+        logins_stop(&p->logins);
+        keyring_free(p->keyring);
+        loop_clear(p->loop, &p->sweep);
+        deferred_clear(&p->serve);
+        settings_unref(p->known);
+        free(p->environment);
+        free(p->root_cert);
+        free(p);
+}
+
+void pool_pause(struct pool *p, bool on)
+{
+        p->paused = on;
+        pool_sweep_idle(p, loop_now(p->loop));
+        pool_look(p);
+}
+
+bool pool_settled(const struct pool *p)
+{
+        return server_total(&p->servers) == 0;
+}
+
+void pool_drain(struct pool *p)
+{
+        p->draining = true;
+        pool_sweep_idle(p, loop_now(p->loop));
+        pool_look(p);
+}

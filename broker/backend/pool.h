@@ -1,0 +1,77 @@
+/* The servers of one environment and the clients that wait for them.
+ *
+ * First come, first served. Servers are opened when clients wait, a few logins at a time, within
+ * pool_size (and the reserve); which credential they use is the keyring's word. A client fails only
+ * when waiting is of no use any more, and is told what for. */
+#ifndef PGB_BACKEND_POOL_H
+#define PGB_BACKEND_POOL_H
+
+#include <sys/types.h>
+#include "backend/logins.h"
+#include "backend/options.h"
+#include "backend/pinning.h"
+#include "backend/server.h"
+#include "backend/wait.h"
+#include "base/stats.h"
+
+struct pool_config {
+        const char *environment;        /* copied, like all texts */
+        struct pool_options options;
+        struct enforce_options tls;
+        bool strict;                    /* a full reset between any two clients */
+        uint64_t poll_interval, bridge_timeout; /* ms, for the keyring */
+};
+
+struct pool {
+        struct loop *loop;
+        struct log *log;
+        char *environment, *root_cert;
+        struct pool_config config;
+        struct keyring *keyring;
+        struct server_lists servers;
+        struct logins logins;
+        struct wait_line waiting;       /* for a server */
+        struct pinning pinning;
+        unsigned clients;
+        struct settings *known;         /* what the newest server reported at login; NULL = none yet */
+        uint64_t known_changes;         /* goes up when it changes */
+        struct stats stats;
+        struct deadline sweep;
+        struct deferred serve;          /* look who can be served */
+        uint64_t adopted_at;            /* loop ms: when the active credential became it */
+        bool paused, draining;
+};
+
+/* Takes the source. */
+struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config *config,
+                      struct source *source);
+/* Closes every server. No session may be left. */
+void pool_free(struct pool *p);
+void pool_set(struct pool *p, const struct pool_config *config);        /* RELOAD */
+
+/* A server now; or NULL: the wait is queued and given() or failed() comes later. */
+struct server *pool_take(struct pool *p, struct pool_wait *w);
+/* The client is gone. Fine if it does not wait. */
+void pool_leave(struct pool *p, struct pool_wait *w);
+
+/* Leave to pin: true at once, or false: queued, given(w, NULL) or failed() comes later. */
+bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w);
+void pool_unpin(struct pool *p, struct pool_pin *pin);  /* fine if not held */
+
+/* The lent server comes back: lendable (track_lendable()) ... */
+void pool_return(struct server *s);
+/* ... or its client left it as it is: it is cleaned if that can be, else closed ... */
+void pool_abandon(struct server *s, const struct track_client *c);
+/* ... or it can't be used any more. */
+void pool_discard(struct server *s, const char *why);
+
+/* Must a server that goes from its last user to this uid be reset? */
+bool pool_must_reset(const struct server *s, uid_t uid);
+
+/* PAUSE and RESUME; paused: pool_settled() when no server is left. */
+void pool_pause(struct pool *p, bool on);
+bool pool_settled(const struct pool *p);
+/* SHUTDOWN: waiting clients are told 57P01, nothing new is lent but to clients that hold a pin. */
+void pool_drain(struct pool *p);
+
+#endif

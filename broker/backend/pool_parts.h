@@ -1,0 +1,20 @@
+/* What the parts of pool share: pool.c (lending and coming back), pool_sweep.c (what time brings). */
+#ifndef PGB_BACKEND_POOL_PARTS_H
+#define PGB_BACKEND_POOL_PARTS_H
+
+#include "backend/pool.h"
+
+#define POOL_SWEEP_MS 1000              /* how often timeouts of whole seconds are looked at */
+
+/* Looks, later in the turn, who can be served or must be told. */
+void pool_look(struct pool *p);
+/* Was it opened with a credential that has been replaced? */
+bool pool_outdated(const struct pool *p, const struct server *s);
+/* Must it be closed as soon as nobody has it? */
+bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now);
+/* Closes a server that nobody has. */
+void pool_close(struct server *s, const char *why);
+void pool_sweep_idle(struct pool *p, uint64_t now);
+void pool_sweep(struct deadline *d);
+
+#endif

@@ -1,0 +1,77 @@
+/* One server connection of a pool: what it is connected as, what it owes, who has it.
+ *
+ * While it is lent its stream's events go to whoever has it; otherwise to the pool, which closes it
+ * at any byte that nobody asked for. */
+#ifndef PGB_BACKEND_SERVER_H
+#define PGB_BACKEND_SERVER_H
+
+#include <sys/types.h>
+#include "backend/connect.h"
+#include "base/list.h"
+#include "secret/keyring.h"
+#include "track/track.h"
+
+/* name, label in SHOW SERVERS */
+#define SERVER_STATES(X)                                                                           \
+        X(LOGIN, "new")                 /* libpq connects */                                       \
+        X(IDLE, "idle")                 /* may be lent */                                          \
+        X(LENT, "active")               /* a client has it */                                      \
+        X(CLEANING, "tested")           /* a client left it; its reset is under way */             \
+        X(CLOSED, "closed")
+
+enum server_state {
+#define X(name, label) SERVER_##name,
+        SERVER_STATES(X)
+#undef X
+        SERVER_STATE_COUNT
+};
+const char *server_state_name(enum server_state s);
+
+/* The servers of a pool by their state. */
+struct server_lists {
+        struct list in[SERVER_STATE_COUNT];
+        unsigned count[SERVER_STATE_COUNT];
+        uint64_t ids;
+};
+
+struct server {
+        struct list link;               /* in lists->in[state] */
+        struct server_lists *lists;
+        void *pool;                     /* for whoever borrows it: the struct pool */
+        enum server_state state;
+        uint64_t id;
+        struct connect *connect;        /* LOGIN */
+        bool probe;                     /* LOGIN: the keyring asked for it */
+        struct connection *connection;  /* from IDLE on */
+        struct credential *credential;
+        struct track_server track;
+        struct frame_cutter cutter;
+        struct bytes scratch;           /* what the broker itself sends; empty most of the time */
+        void *borrower;                 /* LENT: the session, for SHOW */
+        uid_t last_uid;                 /* of the client that had it last ... */
+        bool used;                      /* ... if anybody had */
+        uint64_t since;                 /* loop ms: when it took its state */
+        uint64_t connected, expires;    /* loop ms */
+        int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
+        bool close_needed;              /* leaves at check-in */
+};
+
+void server_lists_init(struct server_lists *l);
+static inline unsigned server_total(const struct server_lists *l)
+{
+        return l->count[SERVER_LOGIN] + l->count[SERVER_IDLE] + l->count[SERVER_LENT] +
+               l->count[SERVER_CLEANING];
+}
+/* The only writer of `state`: moves the server to that list. Dies on a move that is not in the
+ * table. */
+void server_become(struct server *s, enum server_state state, uint64_t now);
+/* One in state LOGIN. Takes a reference to the credential. */
+struct server *server_new(struct server_lists *l, struct credential *c, uint64_t now);
+/* Closes the connection and frees all. */
+void server_free(struct server *s);
+static inline struct stream *server_stream(const struct server *s)
+{
+        return s->connection->stream;
+}
+
+#endif

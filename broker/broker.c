@@ -1,0 +1,342 @@
+#include "broker.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/expect.h"
+#include "base/log.h"
+#include "base/sealed.h"
+#include "frontend/sessions.h"
+#include "io/http.h"
+#include "io/listen.h"
+#include "io/work.h"
+#include "ops/check.h"
+#include "ops/console.h"
+#include "secret/chain.h"
+
+struct broker {
+        struct loop *loop;
+        struct log *log;
+        struct http *http;
+        struct chain *chain;
+        struct sessions *sessions;
+        struct listener *listener;
+        struct console *console;
+        struct config *config;
+        const struct arguments *arguments;
+        struct reload *reload;          /* the one that is under way */
+        struct deadline leave;          /* draining: look whether all are gone */
+        int exit_code;
+};
+
+/* ---- environments ---- */
+
+static struct pool_config pool_config(const struct config_environment *v)
+{
+        return (struct pool_config){.environment = v->name, .options = v->pool, .tls = v->tls,
+                                    .strict = v->isolation == ISOLATION_STRICT,
+                                    .poll_interval = v->poll_interval,
+                                    .bridge_timeout = v->bridge_timeout};
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool same_source(const struct source_options *a, const struct source_options *b)
+{
+        return a->kind == b->kind && same_text(a->secret_name, b->secret_name) &&
+               same_text(a->secret_region, b->secret_region) && same_text(a->region, b->region) &&
+               same_text(a->endpoint_url, b->endpoint_url) && same_text(a->path, b->path) &&
+               same_text(a->variable, b->variable) && same_text(a->endpoint.host, b->endpoint.host) &&
+               a->endpoint.port == b->endpoint.port &&
+               same_text(a->endpoint.database, b->endpoint.database);
+}
+
+static void remove_environment(struct broker *b, struct sessions_environment *v)
+{
+        struct pool *pool = v->pool;
+        sessions_remove(b->sessions, v);
+        pool_free(pool);
+}
+
+static bool add_environment(struct broker *b, const struct config_environment *v, struct error *e)
+{
+        struct source *source = source_new(b->loop, b->http, b->chain, b->log, &v->source, e);
+        if (!source)
+                return error_context(e, "environment %s", v->name);
+        struct pool_config c = pool_config(v);
+        struct pool *pool = pool_new(b->loop, b->log, &c, source);
+        sessions_put(b->sessions, v->name, v->aliases, v->alias_count, pool, &v->access);
+        return true;
+}
+
+static const struct config_environment *by_name(const struct config *c, const char *name)
+{
+        for (size_t i = 0; i < c->environment_count; i++) {
+                if (strcmp(c->environments[i].name, name) == 0)
+                        return &c->environments[i];
+        }
+        return NULL;
+}
+
+/* Environments that are gone, or whose secret comes from elsewhere now, end with their sessions. */
+static void drop_environments(struct broker *b, const struct config *fresh)
+{
+        struct sessions_environment *v;
+        list_each(v, &b->sessions->environments, struct sessions_environment, link) {
+                const struct config_environment *now = by_name(fresh, v->name);
+                const struct config_environment *was = by_name(b->config, v->name);
+                if (!now || !was || !same_source(&now->source, &was->source))
+                        remove_environment(b, v);
+        }
+}
+
+static bool put_environments(struct broker *b, const struct config *c, struct error *e)
+{
+        for (size_t i = 0; i < c->environment_count; i++) {
+                const struct config_environment *v = &c->environments[i];
+                struct sessions_environment *there = sessions_find(b->sessions, v->name);
+                if (!there) {
+                        if (!add_environment(b, v, e))
+                                return false;
+                        continue;
+                }
+                struct pool_config pc = pool_config(v);
+                pool_set(there->pool, &pc);
+                sessions_put(b->sessions, v->name, v->aliases, v->alias_count, there->pool, &v->access);
+        }
+        return true;
+}
+
+static bool apply(struct broker *b, const struct config *c, struct error *e)
+{
+        log_set(b->log, c->log.level, c->log.format);
+        b->sessions->max_client_conn = c->socket.max_client_conn;
+        b->sessions->login_timeout = c->environments[0].pool.client_login_timeout;
+        sessions_set_admin(b->sessions, &c->admin);
+        return put_environments(b, c, e);
+}
+
+/* ---- RELOAD ---- */
+
+struct reload {
+        struct broker *broker;
+        struct config *fresh;
+        struct error error;
+        bool ok;
+        void (*done)(void *arg, const struct error *e);
+        void *arg;
+};
+
+/* On a thread: users and groups may come from a slow directory service. */
+static void load_again(void *arg)
+{
+        struct reload *r = arg;
+        r->ok = config_load(&r->broker->arguments->config, &r->fresh, &r->error);
+}
+
+static void warn_of_restart(struct broker *b, const struct config *fresh)
+{
+        OWN(free) char *keys = config_needs_restart(b->config, fresh);
+        if (keys)
+                log_warn(b->log, "some changes need a restart", log_str("keys", keys));
+}
+
+static void loaded(void *arg)
+{
+        struct reload *r = arg;
+        struct broker *b = r->broker;
+        b->reload = NULL;
+        if (r->ok) {
+                warn_of_restart(b, r->fresh);
+                drop_environments(b, r->fresh);
+                r->ok = apply(b, r->fresh, &r->error);
+                config_free(b->config);
+                b->config = r->fresh;
+        }
+        if (r->ok)
+                log_write(b->log, LOG_INFO, "configuration reloaded", NULL);
+        else
+                log_error(b->log, "configuration not reloaded", log_reason(&r->error));
+        if (r->done)
+                r->done(r->arg, r->ok ? NULL : &r->error);
+        free(r);
+}
+
+static void reload(void *arg, void (*done)(void *arg, const struct error *e), void *done_arg)
+{
+        struct broker *b = arg;
+        if (b->reload) {
+                struct error e = {0};
+                error_set(&e, "55006", "a reload is under way");
+                if (done)
+                        done(done_arg, &e);
+                return;
+        }
+        struct reload *r = b->reload = own_new(struct reload);
+        r->broker = b;
+        r->done = done;
+        r->arg = done_arg;
+        work_submit(b->loop, load_again, loaded, r);
+}
+
+/* ---- the end ---- */
+
+static void drain(struct broker *b)
+{
+        struct sessions_environment *v;
+        log_info(b->log, "draining", log_int("clients", b->sessions->count));
+        listen_free(TAKE(b->listener));
+        sessions_drain(b->sessions);
+        list_each(v, &b->sessions->environments, struct sessions_environment, link)
+                pool_drain(v->pool);
+        loop_set(b->loop, &b->leave, loop_now(b->loop));
+}
+
+static void leave_if_empty(struct deadline *d)
+{
+        struct broker *b = container_of(d, struct broker, leave);
+        if (b->sessions->count == 0)
+                loop_stop(b->loop);
+        else
+                loop_set(b->loop, &b->leave, loop_now(b->loop) + 20);
+}
+
+static void shut_down(void *arg, enum console_shutdown how)
+{
+        struct broker *b = arg;
+        switch (how) {
+        case SHUTDOWN_NOW:
+                loop_stop(b->loop);
+                break;
+        case SHUTDOWN_WAIT_FOR_SERVERS:
+                drain(b);
+                break;
+        case SHUTDOWN_WAIT_FOR_CLIENTS:
+                listen_free(TAKE(b->listener));
+                b->sessions->draining = true;
+                loop_set(b->loop, &b->leave, loop_now(b->loop));
+                break;
+        }
+}
+
+static void on_signal(void *arg, int number)
+{
+        struct broker *b = arg;
+        if (number == SIGHUP)
+                reload(b, NULL, NULL);
+        else if (b->sessions->draining)
+                loop_stop(b->loop);
+        else
+                drain(b);
+}
+
+static const struct config *current_config(void *arg)
+{
+        struct broker *b = arg;
+        return b->config;
+}
+
+static void console_arrived(void *arg, struct stream *stream, const struct listen_peer *peer,
+                            const struct greet *greet)
+{
+        struct broker *b = arg;
+        console_serve(b->console, stream, peer, greet);
+}
+
+/* ---- building ---- */
+
+static void build(struct broker *b)
+{
+        b->loop = loop_new();
+        b->log = log_new(STDERR_FILENO, b->config->log.level, b->config->log.format);
+        b->http = http_new(b->loop);
+        b->chain = chain_new(b->loop, b->http, NULL);
+        b->sessions = sessions_new(b->loop, b->log);
+        struct console_world world = {.loop = b->loop, .log = b->log, .sessions = b->sessions,
+                                      .config = current_config, .reload = reload,
+                                      .shutdown = shut_down, .arg = b, .started = time(NULL)};
+        b->console = console_new(&world);
+        b->sessions->console = console_arrived;
+        b->sessions->console_arg = b;
+        deadline_init(&b->leave, leave_if_empty);
+        loop_signal(b->loop, SIGHUP, on_signal, b);
+        loop_signal(b->loop, SIGTERM, on_signal, b);
+        loop_signal(b->loop, SIGINT, on_signal, b);
+}
+
+static void take_down(struct broker *b)
+{
+        struct sessions_environment *v;
+        listen_free(b->listener);
+        loop_clear(b->loop, &b->leave);
+        console_free(b->console);
+        list_each(v, &b->sessions->environments, struct sessions_environment, link)
+                remove_environment(b, v);
+        sessions_free(b->sessions);
+        chain_free(b->chain);
+        http_free(b->http);
+        loop_free(b->loop);
+        log_free(b->log);
+        config_free(b->config);
+}
+
+static bool listen_now(struct broker *b, struct error *e)
+{
+        const struct config *c = b->config;
+        struct listen_options o = {.directory = c->socket.directory, .port = c->socket.port,
+                                   .mode = c->socket.mode, .group = c->socket.group, .backlog = 4096};
+        b->listener = listen_unix(b->loop, &o, sessions_accept, b->sessions, e);
+        return b->listener != NULL;
+}
+
+static void warn_at_start(struct broker *b)
+{
+        if (geteuid() == 0)
+                log_warn(b->log, "running as root", log_str("hint", "a user of its own is enough"));
+        if (sealed_unlocked())
+                log_warn(b->log, "secrets are not locked in memory",
+                         log_str("hint", "raise RLIMIT_MEMLOCK (LimitMEMLOCK=)"));
+}
+
+int broker_run(struct config *config, const struct arguments *arguments)
+{
+        struct broker b = {.config = config, .arguments = arguments};
+        struct error e = {0};
+        build(&b);
+        warn_at_start(&b);
+        if (apply(&b, b.config, &e) && listen_now(&b, &e)) {
+                log_info(b.log, "listening", log_str("directory", config->socket.directory),
+                         log_int("port", config->socket.port), log_int("pid", getpid()),
+                         log_str("program", "pgbrokerd " PGBROKER_VERSION));
+                loop_run(b.loop);
+                log_write(b.log, LOG_INFO, "ended", NULL);
+        } else {
+                log_error(b.log, "can't start", log_reason(&e));
+                b.exit_code = 1;
+        }
+        take_down(&b);
+        return b.exit_code;
+}
+
+static void checked(void *arg, bool ok)
+{
+        struct broker *b = arg;
+        b->exit_code = ok ? 0 : 1;
+        loop_stop(b->loop);
+}
+
+int broker_check(struct config *config)
+{
+        struct broker b = {.config = config};
+        build(&b);
+        log_set(b.log, LOG_ERROR, config->log.format);
+        struct check *check = check_start(b.loop, b.http, b.chain, b.log, config, stdout, checked, &b);
+        loop_run(b.loop);
+        check_free(check);
+        take_down(&b);
+        return b.exit_code;
+}

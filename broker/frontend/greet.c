@@ -1,0 +1,157 @@
+#include "frontend/greet.h"
+
+#include <string.h>
+#include <strings.h>
+#include "base/own.h"
+#include "wire/compose.h"
+
+#define NEWEST_MINOR 2
+
+void greet_init(struct greet *g)
+{
+        memset(g, 0, sizeof *g);
+        bytes_init(&g->unknown, STARTUP_MAX);
+}
+
+void greet_free(struct greet *g)
+{
+        settings_unref(g->settings);
+        free(g->user);
+        free(g->database);
+        bytes_free(&g->unknown);
+        greet_init(g);
+}
+
+static void add_setting(void *arg, const char *name, const char *value)
+{
+        struct greet *g = arg;
+        settings_put(&g->settings, name, value);
+}
+
+static bool is_replication(const char *value)
+{
+        static const char *const no[] = {"false", "off", "no", "0", "f", "n"};
+        for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+                if (strcasecmp(value, no[i]) == 0)
+                        return false;
+        }
+        return true;
+}
+
+static bool take_parameter(struct greet *g, const struct startup_parameter *p, struct error *e)
+{
+        if (strcmp(p->name, "user") == 0 || strcmp(p->name, "database") == 0)
+                return true;
+        if (strcmp(p->name, "options") == 0)
+                return true;            /* taken before: a parameter of its own wins over it */
+        if (strcmp(p->name, "replication") == 0) {
+                if (!is_replication(p->value))
+                        return true;
+                error_set(e, "0A000", "replication connections do not go through the broker");
+                return error_hint(e, "Connect to the database server itself.");
+        }
+        if (strncmp(p->name, "_pq_.", 5) == 0) {
+                bytes_append(&g->unknown, p->name, strlen(p->name) + 1);
+                g->unknown_count++;
+                return true;
+        }
+        settings_put(&g->settings, p->name, p->value);
+        return true;
+}
+
+static enum greet_verdict take_session(struct greet *g, const struct startup *s, struct error *e)
+{
+        const char *user = startup_get(s, "user");
+        const char *database = startup_get(s, "database");
+        const char *options = startup_get(s, "options");
+        if (!user || !*user) {
+                error_set(e, "28000", "no PostgreSQL user name specified in startup packet");
+                return GREET_BAD;
+        }
+        g->minor = s->minor;
+        g->user = own_string(user);
+        g->database = own_string(database && *database ? database : user);
+        g->settings = settings_new();
+        if (options && !startup_options(options, add_setting, g, e))
+                return GREET_BAD;
+        for (size_t i = 0; i < s->count; i++) {
+                if (!take_parameter(g, &s->parameters[i], e))
+                        return GREET_BAD;
+        }
+        return GREET_SESSION;
+}
+
+static enum greet_verdict refuse_encryption(struct greet *g, const struct startup *s, size_t n,
+                                            struct bytes *answer, struct error *e)
+{
+        if (n > s->size) {
+                error_set(e, "08P01", "unencrypted data after a request for encryption");
+                return GREET_BAD;
+        }
+        if (g->refusals++ == 2) {
+                error_set(e, "08P01", "encryption was refused and asked for again");
+                return GREET_BAD;
+        }
+        bytes_append(answer, "N", 1);
+        return GREET_AGAIN;
+}
+
+enum greet_verdict greet_read(struct greet *g, const uint8_t *p, size_t n, size_t *used,
+                              struct bytes *answer, struct error *e)
+{
+        struct startup s;
+        *used = 0;
+        switch (startup_read(p, n, &s, e)) {
+        case FRAME_SHORT:
+                return GREET_SHORT;
+        case FRAME_BAD:
+                return GREET_BAD;
+        case FRAME_READY:
+                break;
+        }
+        *used = s.size;
+        switch (s.kind) {
+        case STARTUP_SSL:
+        case STARTUP_GSSENC:
+                return refuse_encryption(g, &s, n, answer, e);
+        case STARTUP_CANCEL:
+                g->cancel_pid = s.cancel_pid;
+                g->cancel_key_size = s.cancel_key_size;
+                memcpy(g->cancel_key, s.cancel_key, s.cancel_key_size);
+                return GREET_CANCEL;
+        case STARTUP_TLS_HELLO:
+                error_set(e, "08P01", "TLS is not spoken on this unix socket");
+                error_hint(e, "Connect with sslmode=disable or without sslnegotiation=direct: the "
+                              "kernel says who you are, the broker encrypts to the server.");
+                return GREET_BAD;
+        case STARTUP_SESSION:
+                return take_session(g, &s, e);
+        }
+        return GREET_BAD;
+}
+
+void greet_negotiate(const struct greet *g, struct bytes *out)
+{
+        if (g->minor <= NEWEST_MINOR && g->unknown_count == 0)
+                return;
+        const char *names[STARTUP_MAX_PARAMETERS];
+        const char *at = (const char *) bytes_data(&g->unknown);
+        for (size_t i = 0; i < g->unknown_count; i++, at += strlen(at) + 1)
+                names[i] = at;
+        compose_negotiate(out, g->minor < NEWEST_MINOR ? g->minor : NEWEST_MINOR, names,
+                          g->unknown_count);
+}
+
+void greet_welcome(const struct settings *told, const struct settings *known, uint32_t pid,
+                   const uint8_t *key, size_t key_size, struct bytes *out)
+{
+        size_t at = 0;
+        const char *name, *value;
+        compose_authentication_ok(out);
+        while (settings_next(told, &at, &name, &value)) {
+                if (settings_get(known, name))
+                        compose_parameter(out, name, value);
+        }
+        compose_key(out, pid, key, key_size);
+        compose_ready(out, 'I');
+}

@@ -1,0 +1,177 @@
+#include "frontend/relay.h"
+
+#include "base/expect.h"
+#include "wire/compose.h"
+
+static void send_own(struct stream *to, struct bytes *b)
+{
+        if (bytes_length(b)) {
+                stream_send_copy(to, bytes_data(b), bytes_length(b));
+                bytes_free(b);
+        }
+}
+
+static void count_request(struct stats *s, const struct frame_piece *piece)
+{
+        switch (piece->type) {
+        case 'Q':
+        case 'E':
+        case 'F':
+                s->total.query_count += piece->begins;
+                break;
+        case 'P':
+                s->total.client_parse_count += piece->begins;
+                s->total.server_parse_count += piece->begins;
+                break;
+        case 'B':
+                s->total.bind_count += piece->begins;
+                break;
+        default:
+                break;
+        }
+}
+
+/* Forwards a piece, and before it what the server must hear first. */
+static void forward(struct relay *r, const struct track_request *request,
+                    const struct frame_piece *piece)
+{
+        struct track_server *t = &r->server->track;
+        struct bytes first, tell;
+        bytes_init(&first, 0);
+        bytes_init(&tell, 0);
+        if (piece->begins && t->aligned != r->track.wanted && track_quiet(t))
+                track_realign(&r->track, t, &first, &tell);
+        track_send(&r->track, t, request, piece, &first);
+        send_own(server_stream(r->server), &first);
+        send_own(r->client, &tell);
+        stream_send(server_stream(r->server), piece->data, piece->size);
+        count_request(r->stats, piece);
+}
+
+static void answer_sync(struct relay *r)
+{
+        struct bytes b;
+        bytes_init(&b, 0);
+        compose_ready(&b, 'I');
+        send_own(r->client, &b);
+}
+
+static enum relay_verdict request(struct relay *r, const struct frame_piece *piece, struct error *e)
+{
+        struct track_request q;
+        switch (track_look(&r->track, r->server ? &r->server->track : NULL, piece, &q, e)) {
+        case TRACK_BAD:
+                return RELAY_BAD;
+        case TRACK_GOODBYE:
+                return RELAY_GOODBYE;
+        case TRACK_SWALLOW:
+                return RELAY_MORE;
+        case TRACK_ANSWER:
+                answer_sync(r);
+                return RELAY_MORE;
+        case TRACK_FORWARD:
+                break;
+        }
+        /* Leave to pin comes first: nobody holds a server while he waits for that, if he has none. */
+        if ((q.pins || q.may_pin) && !r->may_pin)
+                return RELAY_NEED_PIN;
+        if (!r->server)
+                return RELAY_NEED_SERVER;
+        if (piece->begins && turns_full(&r->server->track.turns))
+                return RELAY_FULL;
+        forward(r, &q, piece);
+        return RELAY_MORE;
+}
+
+enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, size_t *used,
+                                  struct error *e)
+{
+        struct frame_piece piece;
+        size_t at;
+        enum relay_verdict v = RELAY_MORE;
+        for (at = 0; at < n; at += piece.size) {
+                struct frame_cutter before = r->cutter;
+                enum frame_verdict f = frame_next(&r->cutter, &frame_from_client, p + at, n - at,
+                                                  STREAM_HOLD, &piece);
+                if (f == FRAME_SHORT)
+                        break;
+                if (f == FRAME_BAD) {
+                        error_set(e, "08P01", "protocol violation: invalid message type or length "
+                                  "(0x%02x)", p[at]);
+                        v = RELAY_BAD;
+                        break;
+                }
+                v = request(r, &piece, e);
+                if (v != RELAY_MORE) {
+                        r->cutter = before;
+                        break;
+                }
+        }
+        r->stats->total.bytes_received += at;
+        *used = at;
+        return v;
+}
+
+static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece)
+{
+        struct track_server *t = &r->server->track;
+        struct bytes extra;
+        if (piece->type == 'E' && piece->begins && t->turns.count == 0) {
+                if (track_lendable(&r->track, t))
+                        return RELAY_LOST;
+                r->fatal = true;
+        }
+        bytes_init(&extra, 0);
+        enum track_verdict v = track_reply(&r->track, t, piece, &extra);
+        send_own(r->client, &extra);
+        if (v == TRACK_BAD)
+                return RELAY_BAD;
+        if (v == TRACK_FORWARD)
+                stream_send(r->client, piece->data, piece->size);
+        return RELAY_MORE;
+}
+
+enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, size_t *used,
+                                 struct error *e)
+{
+        struct server *s = r->server;
+        struct frame_piece piece;
+        size_t at;
+        enum relay_verdict v = RELAY_MORE;
+        for (at = 0; at < n; at += piece.size) {
+                enum frame_verdict f = frame_next(&s->cutter, &frame_from_server, p + at, n - at,
+                                                  STREAM_HOLD, &piece);
+                if (f == FRAME_SHORT)
+                        break;
+                v = f == FRAME_BAD ? RELAY_BAD : reply(r, &piece);
+                if (v == RELAY_BAD)
+                        error_set(e, "08P01", "the server sent a message that does not answer what "
+                                  "was asked (type 0x%02x)", p[at]);
+                if (v != RELAY_MORE)
+                        break;
+        }
+        r->stats->total.bytes_sent += at;
+        *used = at;
+        return v;
+}
+
+void relay_attach(struct relay *r, struct server *s, bool reset)
+{
+        struct bytes first, tell;
+        bytes_init(&first, 0);
+        bytes_init(&tell, 0);
+        r->server = s;
+        track_lend(&r->track, &s->track, reset, &first, &tell);
+        send_own(server_stream(s), &first);
+        send_own(r->client, &tell);
+}
+
+bool relay_audit(struct relay *r)
+{
+        struct bytes out;
+        bytes_init(&out, 0);
+        if (!frame_at_border(&r->cutter) || !track_audit(&r->track, &r->server->track, &out))
+                return false;
+        send_own(server_stream(r->server), &out);
+        return true;
+}

@@ -1,0 +1,47 @@
+/* Moves messages between one client and the server it has. Bytes go on from where they were read;
+ * only headers, and the few payloads that session tracking needs, are looked at. */
+#ifndef PGB_FRONTEND_RELAY_H
+#define PGB_FRONTEND_RELAY_H
+
+#include "backend/server.h"
+#include "base/stats.h"
+
+struct relay {
+        struct stream *client;
+        struct server *server;          /* NULL: none at the moment */
+        struct track_client track;
+        struct frame_cutter cutter;     /* of what the client sends */
+        struct stats *stats;            /* of the pool */
+        bool may_pin;                   /* leave to pin was given */
+        bool fatal;                     /* the server's own FATAL has gone to the client */
+};
+
+/* Why relaying stopped. */
+enum relay_verdict {
+        RELAY_MORE,                     /* all that is there has been moved */
+        RELAY_NEED_SERVER,              /* the next message needs a server */
+        RELAY_NEED_PIN,                 /* the next message needs leave to pin */
+        RELAY_FULL,                     /* too many replies are owed: wait for some */
+        RELAY_GOODBYE,                  /* Terminate */
+        RELAY_LOST,                     /* the server ended an idle session: drop it unseen */
+        RELAY_BAD                       /* see the error */
+};
+
+/* From the client; *used is how much has been moved. */
+enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, size_t *used,
+                                  struct error *e);
+/* From the server. */
+enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, size_t *used,
+                                 struct error *e);
+/* A server was given: sends what has to go first. */
+void relay_attach(struct relay *r, struct server *s, bool reset);
+/* Asks the server which pins are still alive, if it is time to. */
+bool relay_audit(struct relay *r);
+/* May the server go back now? */
+static inline bool relay_done(const struct relay *r)
+{
+        return frame_at_border(&r->cutter) && frame_at_border(&r->server->cutter) &&
+               track_lendable(&r->track, &r->server->track);
+}
+
+#endif

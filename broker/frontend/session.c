@@ -1,0 +1,430 @@
+#include "frontend/session_parts.h"
+
+#include <string.h>
+#include <time.h>
+#include "base/expect.h"
+#include "base/own.h"
+#include "wire/compose.h"
+
+
+static const char *const names[SESSION_STATE_COUNT] = {
+#define X(name, label) [SESSION_##name] = label,
+        SESSION_STATES(X)
+#undef X
+};
+
+#define TO(state) (1u << SESSION_##state)
+
+static const unsigned moves[SESSION_STATE_COUNT] = {
+        [SESSION_GREETING] = TO(LOGIN) | TO(ENDED),
+        [SESSION_LOGIN] = TO(TRYING) | TO(IDLE) | TO(ENDED),
+        [SESSION_TRYING] = TO(IDLE) | TO(ACTIVE) | TO(ENDED),
+        [SESSION_IDLE] = TO(WAITING) | TO(ACTIVE) | TO(WAITING_PIN) | TO(ENDED),
+        [SESSION_WAITING] = TO(ACTIVE) | TO(ENDED),
+        [SESSION_ACTIVE] = TO(IDLE) | TO(WAITING_PIN) | TO(ENDED),
+        [SESSION_WAITING_PIN] = TO(ACTIVE) | TO(IDLE) | TO(ENDED),
+        [SESSION_ENDED] = 0,
+};
+
+const char *session_state_name(enum session_state s)
+{
+        return names[s];
+}
+
+void session_become(struct session *s, enum session_state state)
+{
+        expect(moves[s->state] & 1u << state);
+        s->state = state;
+}
+
+const struct pool_options *session_options(const struct session *s)
+{
+        return &s->home->pool->config.options;
+}
+
+bool session_mode(const struct session *s)
+{
+        return session_options(s)->pool_mode == POOL_SESSION;
+}
+
+/* ---- reading and pausing ---- */
+
+/* Each side is read as long as the other takes what it says. */
+static void flow(struct session *s)
+{
+        struct relay *r = &s->relay;
+        bool wait = s->state == SESSION_LOGIN || s->state == SESSION_TRYING ||
+                    s->state == SESSION_WAITING || s->state == SESSION_WAITING_PIN;
+        bool full = r->server && (stream_blocked(server_stream(r->server)) ||
+                                  turns_full(&r->server->track.turns));
+        if (wait || full)
+                stream_pause(r->client);
+        else
+                stream_resume(r->client);
+        if (!r->server)
+                return;
+        if (stream_blocked(r->client))
+                stream_pause(server_stream(r->server));
+        else
+                stream_resume(server_stream(r->server));
+}
+
+static void rearm(struct session *s);
+
+/* After every event: who is read, and which timeout runs. */
+void session_settle(struct session *s)
+{
+        if (s->state == SESSION_ENDED || s->state == SESSION_GREETING)
+                return;
+        flow(s);
+        rearm(s);
+}
+
+void session_set_patience(struct session *s, uint64_t ms)
+{
+        if (ms)
+                loop_set(s->loop, &s->patience, loop_now(s->loop) + ms);
+        else
+                loop_clear(s->loop, &s->patience);
+}
+
+/* Which timeout runs now? */
+static void rearm(struct session *s)
+{
+        const struct relay *r = &s->relay;
+        const struct pool_options *o = session_options(s);
+        if (s->state == SESSION_IDLE)
+                session_set_patience(s, o->client_idle_timeout);
+        else if (s->state != SESSION_ACTIVE || stream_paused(r->client))
+                session_set_patience(s, 0);
+        else if (!frame_at_border(&r->cutter) || s->partial)
+                session_set_patience(s, o->message_timeout);
+        else if (turns_empty(&r->server->track.turns) && r->server->track.status != 'I')
+                session_set_patience(s, o->idle_transaction_timeout);
+        else
+                session_set_patience(s, 0);
+}
+
+/* ---- the server comes and goes ---- */
+
+static const struct stream_events server_events;
+
+void session_borrow(struct session *s, struct server *server)
+{
+        server->borrower = s;
+        server->request_time = time(NULL);
+        stream_retarget(server_stream(server), &server_events, s);
+        relay_attach(&s->relay, server, pool_must_reset(server, s->uid));
+        server->last_uid = s->uid;
+        server->used = true;
+        s->request_time = server->request_time;
+        s->xact_us = loop_us();
+}
+
+static void release_pin(struct session *s)
+{
+        s->relay.may_pin = false;
+        pool_unpin(s->home->pool, &s->pin);
+}
+
+void session_give_back(struct session *s)
+{
+        struct server *server = TAKE(s->relay.server);
+        release_pin(s);
+        stream_resume(server_stream(server));
+        pool_return(server);
+}
+
+static void count_transaction(struct session *s)
+{
+        struct counters *c = &s->home->pool->stats.total;
+        uint64_t now = loop_us();
+        c->xact_count++;
+        c->xact_time += now - s->xact_us;
+        c->query_time += now - s->xact_us;
+        s->xact_us = now;
+}
+
+/* The last reply that was owed has come. */
+static void quiet(struct session *s)
+{
+        struct relay *r = &s->relay;
+        count_transaction(s);
+        if (relay_audit(r))
+                return;
+        if (s->pin.held && !pins_hold(&r->track.pins) && !r->track.lexer)
+                release_pin(s);
+        if (s->farewell) {
+                session_end(s, s->farewell);
+                return;
+        }
+        if (session_mode(s))
+                return;
+        if (relay_done(r) && s->state == SESSION_ACTIVE) {
+                session_give_back(s);
+                session_become(s, SESSION_IDLE);
+        }
+}
+
+static void say_fatal(struct session *s, const struct error *e)
+{
+        struct bytes b;
+        bytes_init(&b, 0);
+        compose_error(&b, "FATAL", e);
+        stream_send_copy(s->relay.client, bytes_data(&b), bytes_length(&b));
+        bytes_free(&b);
+}
+
+void session_end(struct session *s, const struct error *e)
+{
+        if (s->state == SESSION_ENDED)
+                return;
+        if (e && !s->relay.fatal)
+                say_fatal(s, e);
+        if (e)
+                log_info(s->log, "client refused or ended",
+                         log_str("environment", s->home ? s->home->pool->environment : ""),
+                         log_int("client", (int64_t) s->id), log_int("pid", s->pid),
+                         log_int("uid", s->uid), log_reason(e));
+        session_become(s, SESSION_ENDED);
+        loop_clear(s->loop, &s->patience);
+        if (s->home) {
+                pool_leave(s->home->pool, &s->wait);
+                pool_unpin(s->home->pool, &s->pin);
+                s->home->pool->clients--;
+        }
+        if (s->relay.server)
+                pool_abandon(TAKE(s->relay.server), &s->relay.track);
+        stream_free(s->relay.client);
+        s->keeper->ended(s->keeper_arg, s);
+        list_remove(&s->link);
+        loop_defer(s->loop, &s->burial);
+}
+
+void session_bury(struct deferred *d)
+{
+        struct session *s = container_of(d, struct session, burial);
+        if (s->greet)
+                greet_free(s->greet);
+        free(s->greet);
+        free(s->groups);
+        free(s->user);
+        free(s->farewell);
+        track_client_free(&s->relay.track);
+        free(s);
+}
+
+/* The server is lost: only what the client has not begun can go on as if nothing were. */
+static void server_gone(struct session *s, const char *why, bool unseen)
+{
+        struct error e = {0};
+        pool_discard(TAKE(s->relay.server), why);
+        if (unseen && s->state == SESSION_ACTIVE && !session_mode(s)) {
+                release_pin(s);
+                session_become(s, SESSION_IDLE);
+                session_settle(s);
+                return;
+        }
+        error_set(&e, "08006", "the database server closed the connection: %s", why);
+        error_hint(&e, "Connect again; what was running may or may not have been done.");
+        session_end(s, &e);
+}
+
+/* ---- from the server ---- */
+
+
+static size_t server_received(void *arg, const uint8_t *p, size_t n)
+{
+        struct session *s = arg;
+        struct relay *r = &s->relay;
+        struct server *server = r->server;
+        struct error e = {0};
+        size_t used;
+        enum relay_verdict v = relay_replies(r, p, n, &used, &e);
+        if (v == RELAY_BAD || v == RELAY_LOST) {
+                if (v == RELAY_BAD)
+                        log_error(s->log, "server out of sync",
+                                  log_str("environment", s->home->pool->environment),
+                                  log_int("client", (int64_t) s->id), log_reason(&e));
+                server_gone(s, v == RELAY_BAD ? e.text : "it ended an idle session", v == RELAY_LOST);
+                return n;
+        }
+        if (s->state == SESSION_TRYING) {
+                if (track_quiet(&server->track))
+                        session_tried(s);
+                return used;
+        }
+        if (server->track.restore_failed) {
+                const struct error *why = server->track.restore_reason;
+                error_set(&e, "08006", "the session's parameters could not be restored on another "
+                          "server connection: %s", why ? why->text : "refused");
+                error_hint(&e, "Connect again.");
+                pool_discard(TAKE(r->server), "a restore was refused");
+                session_end(s, &e);
+                return n;
+        }
+        if (track_quiet(&server->track) && used == n)
+                quiet(s);
+        session_settle(s);
+        return used;
+}
+
+static void server_ended(void *arg, const struct error *e)
+{
+        struct session *s = arg;
+        struct relay *r = &s->relay;
+        bool unseen = track_lendable(&r->track, &r->server->track) && frame_at_border(&r->cutter);
+        server_gone(s, e ? e->text : "end of file", unseen);
+}
+
+void session_flow_changed(void *arg)
+{
+        session_settle(arg);
+}
+
+static const struct stream_events server_events = {server_received, session_flow_changed, session_flow_changed,
+                                                   server_ended};
+
+/* ---- from the client ---- */
+
+static bool get_server(struct session *s)
+{
+        struct server *server = pool_take(s->home->pool, &s->wait);
+        if (!server) {
+                session_become(s, SESSION_WAITING);
+                return false;
+        }
+        session_become(s, SESSION_ACTIVE);
+        session_borrow(s, server);
+        return true;
+}
+
+static bool get_pin(struct session *s)
+{
+        if (!pool_pin(s->home->pool, &s->pin, &s->wait)) {
+                session_become(s, SESSION_WAITING_PIN);
+                return false;
+        }
+        s->relay.may_pin = true;
+        return true;
+}
+
+/* A request that would pin asks for leave first, so that it does not hold a server while it waits. */
+static size_t requests(struct session *s, const uint8_t *p, size_t n)
+{
+        struct error e = {0};
+        size_t at = 0, used;
+        for (;;) {
+                enum relay_verdict v = relay_requests(&s->relay, p + at, n - at, &used, &e);
+                at += used;
+                switch (v) {
+                case RELAY_NEED_SERVER:
+                        if (get_server(s))
+                                continue;
+                        return at;
+                case RELAY_NEED_PIN:
+                        if (get_pin(s))
+                                continue;
+                        return at;
+                case RELAY_GOODBYE:
+                        session_end(s, NULL);
+                        return n;
+                case RELAY_BAD:
+                        session_end(s, &e);
+                        return n;
+                default:
+                        return at;
+                }
+        }
+}
+
+static size_t client_received(void *arg, const uint8_t *p, size_t n)
+{
+        struct session *s = arg;
+        if (s->relay.server && track_quiet(&s->relay.server->track))
+                s->xact_us = loop_us();
+        size_t used = requests(s, p, n);
+        s->partial = used < n;
+        session_settle(s);
+        return used;
+}
+
+void session_client_ended(void *arg, const struct error *e)
+{
+        (void) e;
+        session_end(arg, NULL);
+}
+
+const struct stream_events session_client_events = {client_received, session_flow_changed, session_flow_changed,
+                                                   session_client_ended};
+
+/* ---- waiting ---- */
+
+
+void session_given(struct pool_wait *w, struct server *server)
+{
+        struct session *s = container_of(w, struct session, wait);
+        if (s->state == SESSION_LOGIN) {
+                session_try(s, server);
+                return;
+        }
+        if (s->state == SESSION_WAITING_PIN) {
+                expect(pool_pin(s->home->pool, &s->pin, &s->wait));
+                s->relay.may_pin = true;
+                session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
+        } else {
+                session_become(s, SESSION_ACTIVE);
+                session_borrow(s, server);
+        }
+        session_settle(s);
+}
+
+void session_wait_failed(struct pool_wait *w, const struct error *e)
+{
+        session_end(container_of(w, struct session, wait), e);
+}
+
+/* ---- time ---- */
+
+void session_patience_over(struct deadline *d)
+{
+        struct session *s = container_of(d, struct session, patience);
+        struct error e = {0};
+        if (s->state == SESSION_GREETING)
+                error_set(&e, "57014", "client_login_timeout: the client did not finish its login");
+        else if (s->state == SESSION_IDLE)
+                error_set(&e, "57P05", "client_idle_timeout: the session was idle for too long");
+        else if (s->partial || !frame_at_border(&s->relay.cutter))
+                error_set(&e, "08P01", "message_timeout: the client stopped in the middle of a message "
+                          "while it held a server");
+        else
+                error_set(&e, "25P03", "idle_transaction_timeout: the transaction was idle for too "
+                          "long");
+        session_end(s, &e);
+}
+
+void session_pin_drain(struct pool_pin *pin)
+{
+        struct session *s = container_of(pin, struct session, pin);
+        struct error e = {0};
+        char why[80];
+        error_set(&e, "57P01", "the server connection must be replaced and the session is pinned to it "
+                  "(%s); pin_drain_timeout is over", pins_reason(&s->relay.track.pins, why, sizeof why));
+        error_hint(&e, "Connect again; SHOW ROTATIONS tells what changed.");
+        session_drain(s, &e);
+}
+
+void session_drain(struct session *s, const struct error *e)
+{
+        struct relay *r = &s->relay;
+        if (s->state == SESSION_IDLE || s->state == SESSION_GREETING ||
+            (s->state == SESSION_ACTIVE && track_quiet(&r->server->track) &&
+             frame_at_border(&r->cutter) && !s->partial)) {
+                session_end(s, e);
+                return;
+        }
+        if (!s->farewell)
+                s->farewell = own_new(struct error);
+        *s->farewell = *e;
+}
+

@@ -1,0 +1,81 @@
+/* One client: from its connection to its end. */
+#ifndef PGB_FRONTEND_SESSION_H
+#define PGB_FRONTEND_SESSION_H
+
+#include "backend/pool.h"
+#include "frontend/greet.h"
+#include "frontend/home.h"
+#include "frontend/relay.h"
+
+/* name, label in SHOW CLIENTS */
+#define SESSION_STATES(X)                                                                          \
+        X(GREETING, "idle")             /* its first packets */                                    \
+        X(LOGIN, "waiting")             /* wants a server to try its parameters on */              \
+        X(TRYING, "active")             /* they are being tried */                                 \
+        X(IDLE, "idle")                 /* has no server and needs none */                         \
+        X(WAITING, "waiting")           /* wants a server */                                       \
+        X(ACTIVE, "active")             /* has a server */                                         \
+        X(WAITING_PIN, "waiting")       /* wants leave to pin; may have a server */                \
+        X(ENDED, "ended")
+
+enum session_state {
+#define X(name, label) SESSION_##name,
+        SESSION_STATES(X)
+#undef X
+        SESSION_STATE_COUNT
+};
+const char *session_state_name(enum session_state s);
+
+struct session;
+
+/* What a session asks of whoever keeps all of them. */
+struct session_keeper {
+        /* The environment of this name, if the peer may use it; else NULL and `e`. */
+        struct home *(*home)(void *arg, struct session *s, const char *database,
+                                     struct error *e);
+        /* Is this dbname=pgbroker? Then the console takes the stream (`taken`). False and `e` if the
+         * peer may not. */
+        bool (*console)(void *arg, struct session *s, bool *taken, struct error *e);
+        /* A cancel request came; its connection ends in any case. */
+        void (*cancel)(void *arg, struct session *s);
+        void (*ended)(void *arg, struct session *s);    /* forget it; it frees itself */
+};
+
+struct session {
+        struct list link;               /* of the keeper */
+        struct loop *loop;
+        struct log *log;
+        const struct session_keeper *keeper;
+        void *keeper_arg;
+        enum session_state state;
+        struct home *home;      /* from LOGIN on */
+        struct relay relay;             /* client stream, server, tracking */
+        struct greet *greet;            /* until IDLE */
+        struct pool_wait wait;
+        struct pool_pin pin;
+        struct deadline patience;       /* login, idle, message and transaction timeouts */
+        struct deferred burial;         /* frees it when nobody is inside any more */
+        uint64_t id, xact_us;
+        uint32_t cancel_pid;
+        uint8_t cancel_key[4];
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+        gid_t *groups;                  /* until IDLE */
+        size_t group_count;             /* of them */
+        char *user;
+        int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
+        bool partial;                   /* the client has sent a part of a message */
+        struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
+};
+
+struct listen_peer;
+struct session *session_new(struct loop *l, struct log *log, const struct session_keeper *keeper,
+                            void *arg, int fd, const struct listen_peer *peer, uint64_t id,
+                            uint64_t login_timeout);
+/* Ends it: with a FATAL for the client if `e` is given. The server is given back, cleaned or closed. */
+void session_end(struct session *s, const struct error *e);
+/* It must go: now, if no request and no transaction of it is open, else as soon as that is so. */
+void session_drain(struct session *s, const struct error *e);
+
+#endif

@@ -1,0 +1,217 @@
+#include "frontend/session_parts.h"
+
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include "base/expect.h"
+#include "base/own.h"
+#include "io/listen.h"
+
+#define VIRTUAL_PID 4194304u            /* Linux gives no process a higher one */
+
+static void send_welcome(struct session *s)
+{
+        struct relay *r = &s->relay;
+        struct bytes b;
+        bytes_init(&b, 0);
+        if (session_mode(s))
+                s->cancel_pid = r->server->connection->pid;
+        greet_negotiate(s->greet, &b);
+        greet_welcome(r->track.wanted, r->track.known, s->cancel_pid, s->cancel_key,
+                      sizeof s->cancel_key, &b);
+        stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
+        bytes_free(&b);
+}
+
+static void welcome(struct session *s)
+{
+        send_welcome(s);
+        greet_free(s->greet);
+        free(TAKE(s->greet));
+        free(TAKE(s->groups));
+        stream_retarget(s->relay.client, &session_client_events, s);
+        s->home->pool->stats.total.client_login_count++;
+        log_debug(s->log, "client connected", log_str("environment", s->home->pool->environment),
+                  log_int("client", (int64_t) s->id), log_int("pid", s->pid), log_int("uid", s->uid),
+                  log_str("user", s->user));
+        if (s->relay.server && !session_mode(s))
+                session_give_back(s);
+        session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
+        session_settle(s);
+        stream_again(s->relay.client);
+}
+
+static void refuse(struct session *s)
+{
+        struct server *server = s->relay.server;
+        struct error e = {0};
+        if (server->track.restore_reason)
+                e = *server->track.restore_reason;
+        else
+                error_set(&e, "22023", "the session parameters were refused by the server");
+        track_recover(&server->track);
+        session_give_back(s);
+        session_end(s, &e);
+}
+
+void session_tried(struct session *s)
+{
+        if (s->relay.server->track.restore_failed) {
+                refuse(s);
+                return;
+        }
+        home_learn(s->home, s->greet->settings, s->relay.track.wanted);
+        welcome(s);
+}
+
+/* A set of parameters that no client had before is tried on a server: what is wrong with it the
+ * client hears now, as it would from PostgreSQL, and how the server spells the values. */
+void session_try(struct session *s, struct server *server)
+{
+        struct settings *wanted = home_overlay(server->track.reported, s->greet->settings);
+        track_client_free(&s->relay.track);
+        track_client_init(&s->relay.track, wanted, s->home->pool->known);
+        settings_unref(wanted);
+        session_become(s, SESSION_TRYING);
+        session_borrow(s, server);
+        if (track_quiet(&server->track))
+                session_tried(s);
+}
+
+static void log_in(struct session *s)
+{
+        struct home *h = s->home;
+        struct settings *told = home_welcome(h, s->greet->settings);
+        if (told && !session_mode(s)) {
+                track_client_init(&s->relay.track, told, h->pool->known);
+                welcome(s);
+                return;
+        }
+        struct server *server = pool_take(h->pool, &s->wait);
+        if (server)
+                session_try(s, server);
+        else
+                session_settle(s);
+}
+
+/* ---- greeting ---- */
+
+static bool enter(struct session *s, struct error *e)
+{
+        struct pool *pool;
+        s->home = s->keeper->home(s->keeper_arg, s, s->greet->database, e);
+        if (!s->home)
+                return false;
+        pool = s->home->pool;
+        pool->clients++;
+        s->relay.stats = &pool->stats;
+        if (session_options(s)->max_client_conn && pool->clients > session_options(s)->max_client_conn) {
+                error_set(e, "53300", "too many clients in environment %s (max_client_conn %u)",
+                          pool->environment, session_options(s)->max_client_conn);
+                return error_hint(e, "Close idle clients or raise environments.%s.pool.max_client_conn.",
+                                  pool->environment);
+        }
+        session_become(s, SESSION_LOGIN);
+        session_set_patience(s, 0);
+        log_in(s);
+        return true;
+}
+
+static void greeted(struct session *s)
+{
+        struct error e = {0};
+        bool taken = false;
+        s->user = own_string(s->greet->user);
+        if (!s->keeper->console(s->keeper_arg, s, &taken, &e)) {
+                session_end(s, &e);
+        } else if (taken) {
+                s->relay.client = NULL;
+                session_end(s, NULL);
+        } else if (!enter(s, &e)) {
+                session_end(s, &e);
+        }
+}
+
+static size_t greeting_received(void *arg, const uint8_t *p, size_t n)
+{
+        struct session *s = arg;
+        struct error e = {0};
+        struct bytes answer;
+        size_t used;
+        bytes_init(&answer, 0);
+        enum greet_verdict v = greet_read(s->greet, p, n, &used, &answer, &e);
+        stream_send_copy(s->relay.client, bytes_data(&answer), bytes_length(&answer));
+        bytes_free(&answer);
+        switch (v) {
+        case GREET_SHORT:
+        case GREET_AGAIN:
+                break;
+        case GREET_SESSION:
+                greeted(s);
+                break;
+        case GREET_CANCEL:
+                s->keeper->cancel(s->keeper_arg, s);
+                session_end(s, NULL);
+                break;
+        case GREET_BAD:
+                session_end(s, &e);
+                break;
+        }
+        return used;
+}
+
+static const struct stream_events greeting_events = {greeting_received, session_flow_changed,
+                                                     session_flow_changed, session_client_ended};
+
+/* ---- life ---- */
+
+static void make_key(struct session *s)
+{
+        /* The first byte is kept free: the number of a loop, when there are several. */
+        expect(getrandom(s->cancel_key, sizeof s->cancel_key, 0) == (ssize_t) sizeof s->cancel_key);
+        s->cancel_key[0] = 0;
+        s->cancel_pid = VIRTUAL_PID + (uint32_t) (s->id % (INT32_MAX - VIRTUAL_PID)) + 1;
+}
+
+static void remember_peer(struct session *s, const struct listen_peer *peer)
+{
+        s->pid = peer->pid;
+        s->uid = peer->uid;
+        s->gid = peer->gid;
+        s->group_count = peer->group_count;
+        if (peer->group_count) {
+                s->groups = own_alloc(peer->group_count * sizeof *s->groups);
+                memcpy(s->groups, peer->groups, peer->group_count * sizeof *s->groups);
+        }
+        s->wait.uid = s->pin.uid = peer->uid;
+        s->pin.pid = peer->pid;
+}
+
+struct session *session_new(struct loop *l, struct log *log, const struct session_keeper *keeper,
+                            void *arg, int fd, const struct listen_peer *peer, uint64_t id,
+                            uint64_t login_timeout)
+{
+        struct session *s = own_new(struct session);
+        s->loop = l;
+        s->log = log;
+        s->keeper = keeper;
+        s->keeper_arg = arg;
+        s->id = id;
+        s->greet = own_new(struct greet);
+        s->connect_time = s->request_time = time(NULL);
+        list_init(&s->link);
+        list_init(&s->wait.link);
+        list_init(&s->pin.link);
+        s->wait.given = session_given;
+        s->wait.failed = session_wait_failed;
+        s->pin.drain = session_pin_drain;
+        s->pin.pins = &s->relay.track.pins;
+        remember_peer(s, peer);
+        make_key(s);
+        greet_init(s->greet);
+        deferred_init(&s->burial, session_bury);
+        deadline_init(&s->patience, session_patience_over);
+        s->relay.client = stream_new(l, fd, NULL, &greeting_events, s);
+        session_set_patience(s, login_timeout);
+        return s;
+}

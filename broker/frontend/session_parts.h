@@ -1,0 +1,30 @@
+/* What the parts of session share: session.c (a client at work), session_login.c (until it is). */
+#ifndef PGB_FRONTEND_SESSION_PARTS_H
+#define PGB_FRONTEND_SESSION_PARTS_H
+
+#include "frontend/session.h"
+
+extern const struct stream_events session_client_events;        /* after the welcome */
+
+void session_become(struct session *s, enum session_state state);
+const struct pool_options *session_options(const struct session *s);
+bool session_mode(const struct session *s);     /* pool_mode session */
+/* After every event: who is read, and which timeout runs. */
+void session_settle(struct session *s);
+void session_set_patience(struct session *s, uint64_t ms);
+void session_borrow(struct session *s, struct server *server);
+void session_give_back(struct session *s);
+/* A server for trying the startup parameters; they were tried. */
+void session_try(struct session *s, struct server *server);
+void session_tried(struct session *s);
+
+/* Callbacks. */
+void session_given(struct pool_wait *w, struct server *server);
+void session_wait_failed(struct pool_wait *w, const struct error *e);
+void session_patience_over(struct deadline *d);
+void session_pin_drain(struct pool_pin *pin);
+void session_bury(struct deferred *d);
+void session_flow_changed(void *arg);
+void session_client_ended(void *arg, const struct error *e);
+
+#endif

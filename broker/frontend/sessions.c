@@ -1,0 +1,252 @@
+#include "frontend/sessions.h"
+
+#include <string.h>
+#include <unistd.h>
+#include "base/own.h"
+#include "wire/compose.h"
+
+static bool is_console(const char *database)
+{
+        return strcmp(database, "pgbroker") == 0 || strcmp(database, "pgbouncer") == 0;
+}
+
+static struct listen_peer peer_of(const struct session *s)
+{
+        return (struct listen_peer){s->pid, s->uid, s->gid, s->groups, s->group_count};
+}
+
+static bool refuse_draining(const struct sessions *ss, struct error *e)
+{
+        if (!ss->draining)
+                return false;
+        error_set(e, "57P01", "the broker is shutting down");
+        error_hint(e, "Connect again in a moment.");
+        return true;
+}
+
+static struct home *find_home(void *arg, struct session *s, const char *database, struct error *e)
+{
+        struct sessions *ss = arg;
+        struct sessions_environment *v = sessions_find(ss, database);
+        struct listen_peer peer = peer_of(s);
+        if (refuse_draining(ss, e))
+                return NULL;
+        if (!v) {
+                error_set(e, "3D000", "environment \"%s\" does not exist", database);
+                error_hint(e, "The database name is the name of one of the broker's environments.");
+                return NULL;
+        }
+        if (!access_allows(&v->access, &ss->self, &peer)) {
+                error_set(e, "28000", "uid %u (pid %d) may not use environment \"%s\"",
+                          (unsigned) s->uid, (int) s->pid, v->name);
+                error_hint(e, "Add the user or one of its groups to environments.%s.access.", v->name);
+                return NULL;
+        }
+        return v->home;
+}
+
+static bool console(void *arg, struct session *s, bool *taken, struct error *e)
+{
+        struct sessions *ss = arg;
+        struct listen_peer peer = peer_of(s);
+        *taken = false;
+        if (!is_console(s->greet->database))
+                return true;
+        if (!access_allows(&ss->admin, &ss->self, &peer)) {
+                error_set(e, "28000", "uid %u (pid %d) may not use the console", (unsigned) s->uid,
+                          (int) s->pid);
+                return error_hint(e, "Add the user or one of its groups to admin.");
+        }
+        *taken = true;
+        ss->console(ss->console_arg, s->relay.client, &peer, s->greet);
+        return true;
+}
+
+static void cancel(void *arg, struct session *s)
+{
+        struct sessions *ss = arg;
+        log_debug(ss->log, "cancel request ignored", log_int("pid", s->pid), log_int("uid", s->uid));
+}
+
+static void ended(void *arg, struct session *s)
+{
+        struct sessions *ss = arg;
+        (void) s;
+        ss->count--;
+}
+
+static const struct session_keeper keeper = {find_home, console, cancel, ended};
+
+struct sessions *sessions_new(struct loop *l, struct log *log)
+{
+        struct sessions *ss = own_new(struct sessions);
+        ss->loop = l;
+        ss->log = log;
+        ss->self = access_self();
+        ss->max_client_conn = 10000;
+        list_init(&ss->all);
+        list_init(&ss->environments);
+        return ss;
+}
+
+/* Refused before it takes a slot: the error goes out if the socket takes it, nothing is waited for. */
+static void turn_away(struct sessions *ss, int fd, const struct listen_peer *peer, const struct error *e)
+{
+        struct bytes b;
+        bytes_init(&b, 0);
+        compose_error(&b, "FATAL", e);
+        ss->refused++;
+        log_info(ss->log, "client refused", log_int("pid", peer->pid), log_int("uid", peer->uid),
+                 log_reason(e));
+        ssize_t n = write(fd, bytes_data(&b), bytes_length(&b));
+        (void) n;
+        bytes_free(&b);
+        close(fd);
+}
+
+static bool known(const struct sessions *ss, const struct listen_peer *peer)
+{
+        const struct sessions_environment *v;
+        if (access_allows(&ss->admin, &ss->self, peer))
+                return true;
+        list_each(v, &ss->environments, struct sessions_environment, link) {
+                if (access_allows(&v->access, &ss->self, peer))
+                        return true;
+        }
+        return false;
+}
+
+void sessions_accept(void *arg, int fd, const struct listen_peer *peer)
+{
+        struct sessions *ss = arg;
+        struct error e = {0};
+        if (!known(ss, peer)) {
+                error_set(&e, "28000", "uid %u (pid %d) may not use this broker", (unsigned) peer->uid,
+                          (int) peer->pid);
+                error_hint(&e, "Add the user or one of its groups to an environment's access.");
+                turn_away(ss, fd, peer, &e);
+                return;
+        }
+        if (ss->count >= ss->max_client_conn) {
+                error_set(&e, "53300", "too many clients (socket.max_client_conn %u)",
+                          ss->max_client_conn);
+                error_hint(&e, "Close idle clients or raise socket.max_client_conn.");
+                turn_away(ss, fd, peer, &e);
+                return;
+        }
+        struct session *s = session_new(ss->loop, ss->log, &keeper, ss, fd, peer, ++ss->ids,
+                                        ss->login_timeout);
+        ss->count++;
+        list_push_back(&ss->all, &s->link);
+}
+
+static bool named(const struct sessions_environment *v, const char *name)
+{
+        if (strcmp(v->name, name) == 0)
+                return true;
+        for (char **alias = v->aliases; *alias; alias++) {
+                if (strcmp(*alias, name) == 0)
+                        return true;
+        }
+        return false;
+}
+
+struct sessions_environment *sessions_find(const struct sessions *ss, const char *name)
+{
+        struct sessions_environment *v;
+        list_each(v, &ss->environments, struct sessions_environment, link) {
+                if (named(v, name))
+                        return v;
+        }
+        return NULL;
+}
+
+static void copy_access(struct access_list *to, const struct access_list *from)
+{
+        access_list_free(to);
+        for (size_t i = 0; i < from->user_count; i++)
+                access_list_add_user(to, from->users[i]);
+        for (size_t i = 0; i < from->group_count; i++)
+                access_list_add_group(to, from->groups[i]);
+}
+
+static void free_aliases(char **aliases)
+{
+        for (char **a = aliases; a && *a; a++)
+                free(*a);
+        free(aliases);
+}
+
+struct sessions_environment *sessions_put(struct sessions *ss, const char *name,
+                                          const char *const *aliases, size_t alias_count,
+                                          struct pool *pool, const struct access_list *access)
+{
+        struct sessions_environment *v = sessions_find(ss, name);
+        if (!v || strcmp(v->name, name) != 0) {
+                v = own_new(struct sessions_environment);
+                v->name = own_string(name);
+                v->pool = pool;
+                v->home = home_new(pool);
+                list_push_back(&ss->environments, &v->link);
+        }
+        char **copy = own_alloc((alias_count + 1) * sizeof *copy);
+        for (size_t i = 0; i < alias_count; i++)
+                copy[i] = own_string(aliases[i]);
+        free_aliases(v->aliases);
+        v->aliases = copy;
+        copy_access(&v->access, access);
+        return v;
+}
+
+static void free_environment(struct sessions_environment *v)
+{
+        list_remove(&v->link);
+        home_free(v->home);
+        access_list_free(&v->access);
+        free_aliases(v->aliases);
+        free(v->name);
+        free(v);
+}
+
+void sessions_remove(struct sessions *ss, struct sessions_environment *v)
+{
+        struct session *s;
+        struct error e = {0};
+        error_set(&e, "57P01", "environment \"%s\" has been removed from the configuration", v->name);
+        list_each(s, &ss->all, struct session, link) {
+                if (s->home == v->home)
+                        session_end(s, &e);
+        }
+        free_environment(v);
+}
+
+void sessions_set_admin(struct sessions *ss, const struct access_list *admin)
+{
+        copy_access(&ss->admin, admin);
+}
+
+void sessions_drain(struct sessions *ss)
+{
+        struct session *s;
+        struct error e = {0};
+        ss->draining = true;
+        error_set(&e, "57P01", "the broker is shutting down");
+        error_hint(&e, "Connect again in a moment.");
+        list_each(s, &ss->all, struct session, link)
+                session_drain(s, &e);
+}
+
+void sessions_free(struct sessions *ss)
+{
+        struct session *s;
+        struct error e = {0};
+        if (!ss)
+                return;
+        error_set(&e, "57P01", "the broker is shutting down");
+        list_each(s, &ss->all, struct session, link)
+                session_end(s, &e);
+        while (!list_empty(&ss->environments))
+                free_environment(list_first(&ss->environments, struct sessions_environment, link));
+        access_list_free(&ss->admin);
+        free(ss);
+}

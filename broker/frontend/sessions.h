@@ -1,0 +1,56 @@
+/* All clients: who may come in, to which environment, and how many. */
+#ifndef PGB_FRONTEND_SESSIONS_H
+#define PGB_FRONTEND_SESSIONS_H
+
+#include "base/map.h"
+#include "frontend/access.h"
+#include "frontend/session.h"
+
+/* One environment, as the configuration says. */
+struct sessions_environment {
+        struct list link;
+        char *name;
+        char **aliases;                 /* NULL-terminated */
+        struct pool *pool;
+        struct home *home;
+        struct access_list access;
+};
+
+struct sessions {
+        struct loop *loop;
+        struct log *log;
+        struct list all;                /* every session, the oldest first */
+        struct list environments;
+        unsigned count, max_client_conn;
+        uint64_t ids, refused;
+        struct access_list admin;
+        struct access_self self;
+        uint64_t login_timeout;         /* ms */
+        bool draining;
+        /* Takes a console connection (set by whoever has a console). */
+        void (*console)(void *arg, struct stream *stream, const struct listen_peer *peer,
+                        const struct greet *greet);
+        void *console_arg;
+};
+
+struct sessions *sessions_new(struct loop *l, struct log *log);
+/* Ends all at once. */
+void sessions_free(struct sessions *ss);
+
+/* For listen_unix(): arg is the struct sessions. */
+void sessions_accept(void *arg, int fd, const struct listen_peer *peer);
+
+/* The environment of this name or alias, NULL if none. */
+struct sessions_environment *sessions_find(const struct sessions *ss, const char *name);
+/* Adds or replaces what the configuration says; takes copies. The pool stays the caller's. */
+struct sessions_environment *sessions_put(struct sessions *ss, const char *name,
+                                          const char *const *aliases, size_t alias_count,
+                                          struct pool *pool, const struct access_list *access);
+/* Ends its sessions and forgets it. */
+void sessions_remove(struct sessions *ss, struct sessions_environment *v);
+void sessions_set_admin(struct sessions *ss, const struct access_list *admin);
+
+/* No new clients, sessions end when they have no server. */
+void sessions_drain(struct sessions *ss);
+
+#endif

@@ -1,0 +1,248 @@
+"""Secrets Manager has bad days: throttling, outages, slow and broken answers, wrong clocks, expired tokens."""
+import json
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker
+import certificates
+import place
+import protocol
+import story
+from secrets_manager import SecretsManager
+from world import World
+
+SECRET = "forecaster/database/prod"
+
+
+class AtStart(story.Story):
+    """The first fetch goes wrong; the broker asks again and then works."""
+
+    def starts_in_spite_of(self, disturb, timeout=40):
+        with World(self.server) as world:
+            world.add("prod")
+            disturb(world.manager)
+            daemon = self.watch(world.start(ready=False))
+            with daemon.connect(timeout=timeout) as client:
+                self.assertEqual(client.query("SELECT 1").value(), "1")
+            return world.manager.asked(secret_id=SECRET)
+
+    def test_throttling_is_waited_out(self):
+        asked = self.starts_in_spite_of(lambda manager: manager.throttle(2))
+        self.assertEqual([request.code for request in asked[:3]], ["ThrottlingException"] * 2 + [""])
+
+    def test_server_errors_by_status_and_by_code(self):
+        def disturb(manager):
+            manager.error(503, "ServiceUnavailable")
+            manager.error(400, "InternalServiceError")
+        self.starts_in_spite_of(disturb)
+
+    def test_an_answer_cut_short(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("cut"))
+
+    def test_a_connection_reset(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("reset"))
+
+    def test_a_web_page_instead_of_an_answer(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("html"))
+
+    def test_something_that_is_not_http(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("garbage"))
+
+    def test_an_xml_error_from_a_proxy(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("xml", status=503, code="ServiceUnavailable"))
+
+    def test_an_answer_far_too_big(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("huge"))
+
+    def test_an_answer_that_never_comes(self):
+        self.starts_in_spite_of(lambda manager: manager.fault("hang"))
+
+    def test_an_expired_token_makes_it_read_its_credentials_again(self):
+        self.starts_in_spite_of(lambda manager: manager.expire_token())
+
+    def test_a_key_not_yet_known_everywhere(self):
+        self.starts_in_spite_of(lambda manager: manager.forget_key())
+
+    def test_a_clock_that_is_wrong_is_corrected_from_the_servers_date(self):
+        for offset in (3600, -3600):
+            with self.subTest(offset=offset):
+                def disturb(manager):
+                    manager.clock_offset = offset
+                asked = self.starts_in_spite_of(disturb)
+                self.assertEqual(asked[-1].status, 200)
+                self.assertLess(len(asked), 6)
+
+
+class Always(story.Story):
+    """Rules that hold for every request."""
+
+    def test_the_stage_is_always_named_and_the_first_is_awscurrent(self):
+        with World(self.server) as world:
+            world.add("prod", rotation={"poll_interval": "1s"})
+            self.watch(world.start())
+            time.sleep(2.5)
+            asked = world.manager.asked()
+            self.assertGreaterEqual(len(asked), 2)
+            self.assertEqual({request.stage for request in asked}, {"AWSCURRENT"})
+
+    def test_only_get_secret_value_is_ever_called(self):
+        with World(self.server) as world:
+            world.add("prod", rotation={"poll_interval": "1s"})
+            self.watch(world.start())
+            time.sleep(1.5)
+            self.assertEqual({request.action for request in world.manager.requests}, {"GetSecretValue"})
+
+    def test_polls_are_spread_around_the_interval(self):
+        with World(self.server) as world:
+            world.add("prod", rotation={"poll_interval": "2s"})
+            self.watch(world.start())
+            time.sleep(9)
+            times = [request.time for request in world.manager.asked()][1:]
+            gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+            self.assertTrue(len(gaps) >= 2 and all(1.4 <= gap <= 2.8 for gap in gaps), gaps)
+
+    def test_two_hundred_waiting_clients_cost_one_fetch(self):
+        with World(self.server) as world:
+            world.add("prod")
+            world.manager.fault("slow", seconds=2.0)
+            daemon = self.watch(world.start(ready=False))
+            clients = [daemon.raw() for _ in range(200)]
+            for client in clients:
+                client.timeout = 40
+                client.send(protocol.startup_message({"user": "u", "database": "prod"}))
+            for client in clients:
+                client.read_until("Z")
+                client.close()
+            self.assertEqual(len(world.manager.asked()), 1)
+
+    def test_an_outage_after_the_start_costs_nothing(self):
+        with World(self.server) as world:
+            world.add("prod", rotation={"poll_interval": "1s"}, pool={"server_lifetime": "1s"})
+            daemon = self.watch(world.start())
+            world.manager.outage()
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+                time.sleep(0.05)
+            row, = daemon.show("SECRETS")
+            self.assertTrue(row["last_error"])
+            world.manager.clear_faults()
+            self.until(lambda: not daemon.show("SECRETS")[0]["last_error"], "the error to be over", 60)
+
+    def test_the_loop_goes_on_while_secrets_manager_hangs(self):
+        with World(self.server) as world:
+            world.add("prod", rotation={"poll_interval": "1s"})
+            daemon = self.watch(world.start())
+            world.manager.fault("hang", times=None)
+            with daemon.connect() as client:
+                end, slowest = time.monotonic() + 4, 0.0
+                while time.monotonic() < end:
+                    began = time.monotonic()
+                    client.query("SELECT 1")
+                    slowest = max(slowest, time.monotonic() - began)
+            self.assertLess(slowest, 0.5)
+
+    def test_the_session_token_is_sent_and_signed(self):
+        manager = SecretsManager(session_token="a/token+with=odd/characters==")
+        with World(self.server, manager) as world:
+            world.add("prod")
+            self.watch(world.start())
+            self.assertEqual(world.manager.asked()[0].status, 200)
+
+    def test_a_wrong_key_is_told_and_not_hammered(self):
+        with World(self.server) as world:
+            world.add("prod", pool={"query_wait_timeout": "2s"})
+            world.manager.keys = {world.manager.access_key: ("another", None)}
+            daemon = self.watch(world.start(ready=False))
+            error = self.refused("57P03", lambda: daemon.connect(timeout=30).query("SELECT 1"))
+            self.assertIn("InvalidSignatureException", str(error.fields) + daemon.log())
+            time.sleep(2)
+            self.assertLess(len([r for r in world.manager.requests if r.action == "GetSecretValue"]), 8)
+
+    def test_over_tls_with_a_ca_bundle_and_never_with_another(self):
+        folder = certificates.make(place.directory("ca"))
+        manager = SecretsManager(certificate=(folder / "server.crt", folder / "server.key"))
+        with World(self.server, manager) as world:
+            world.add("prod")
+            for bundle, status in (("ca.crt", 0), ("wrong_ca.crt", 1)):
+                done = broker.run("--check", config=world.configuration(), manager=manager,
+                                  AWS_CA_BUNDLE=folder / bundle)
+                self.assertEqual(done.returncode, status, f"{bundle}: {done.stdout}{done.stderr}")
+
+    def test_half_a_pair_of_credentials_is_an_error(self):
+        with World(self.server) as world:
+            world.add("prod")
+            done = broker.run("--check", config=world.configuration(), AWS_REGION="us-east-1",
+                              AWS_ENDPOINT_URL_SECRETS_MANAGER=world.manager.url, AWS_ACCESS_KEY_ID="AKIDONLY")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("AWS_SECRET_ACCESS_KEY", done.stdout + done.stderr)
+
+    def test_no_region_is_told(self):
+        with World(self.server) as world:
+            world.add("prod")
+            variables = {**world.manager.environment(), "AWS_REGION": None}
+            done = broker.run("--check", config=world.configuration(), **variables)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("AWS_REGION", done.stdout + done.stderr)
+
+
+class Documents(story.Story):
+    """Both spellings of a database secret, and the one RDS makes itself."""
+
+    def works(self, rename, drop=(), endpoint=None, name=SECRET, **more):
+        with World(self.server) as world:
+            environment = world.add("prod")
+            document = world.manager.document(SECRET)
+            document = {rename.get(key, key): value for key, value in document.items() if key not in drop}
+            document.update(more)
+            config = world.config["prod"]
+            if endpoint:
+                config["endpoint"] = {"host": self.server.host, "port": self.server.port,
+                                      "database": environment.database}
+            config["database"] = {"secret_name": name}
+            if name != SECRET:
+                world.manager.create(name, document)
+            else:
+                world.manager.put(name, document)
+            daemon = self.watch(world.start())
+            self.assertEqual(daemon.connect().query("SELECT current_user").value(), environment.role)
+
+    def test_the_seeds_spelling(self):
+        self.works({})
+
+    def test_the_spelling_of_awss_lambda(self):
+        self.works({"database": "dbname"}, drop=("ssl_mode",), engine="postgres", ssl="true",
+                   port=int(self.server.port))
+
+    def test_an_rds_managed_secret_with_an_endpoint(self):
+        self.works({}, drop=("host", "port", "database", "ssl_mode"), endpoint=True,
+                   name="rds!db-00000000-0000-0000-0000-000000000000")
+
+    def test_a_full_arn(self):
+        with World(self.server) as world:
+            world.add("prod")
+            arn = world.manager.store.find(SECRET).arn
+            world.config["prod"]["database"] = {"secret_name": arn}
+            self.watch(world.start())
+            self.assertEqual(world.manager.asked()[0].secret_id, arn)
+
+    def test_a_binary_secret(self):
+        with World(self.server) as world:
+            world.add("prod")
+            document = json.dumps(world.manager.document(SECRET)).encode()
+            world.manager.put_binary(SECRET, document)
+            self.watch(world.start())
+
+    def test_a_password_may_hold_any_character(self):
+        odd = " '\"\\ =%$#{}&;|<>`~é€\t§ host=evil"
+        with World(self.server) as world:
+            environment = world.add("prod")
+            self.server.set_password(environment.role, odd)
+            world.manager.put(SECRET, {**world.manager.document(SECRET), "password": odd})
+            self.watch(world.start())
+
+
+if __name__ == "__main__":
+    story.main()

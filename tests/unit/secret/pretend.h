@@ -1,0 +1,295 @@
+/* Stands in for io/ in the tests of this folder: a loop with a clock of its own, a thread pool that
+ * works in the next turn, and Secrets Manager as a list of answers. Include it once, in the test. */
+#ifndef PGB_TEST_PRETEND_H
+#define PGB_TEST_PRETEND_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "base/expect.h"
+#include "base/own.h"
+#include "io/http.h"
+#include "io/loop.h"
+#include "io/watch.h"
+#include "io/work.h"
+
+/* ---- The loop ---- */
+
+struct loop {
+        uint64_t now;
+        struct deadlines deadlines;
+        struct list deferred, works;
+};
+
+struct work {
+        struct list link;
+        void (*run)(void *arg);
+        void (*done)(void *arg);
+        void *arg;
+};
+
+static inline struct loop *pretend_loop(void)
+{
+        struct loop *l = own_new(struct loop);
+
+        l->now = 1000000;
+        deadlines_init(&l->deadlines);
+        list_init(&l->deferred);
+        list_init(&l->works);
+        return l;
+}
+
+static inline void pretend_loop_free(struct loop *l)
+{
+        deadlines_free(&l->deadlines);
+        free(l);
+}
+
+uint64_t loop_now(const struct loop *l)
+{
+        return l->now;
+}
+
+void loop_set(struct loop *l, struct deadline *d, uint64_t at)
+{
+        deadline_set(&l->deadlines, d, at);
+}
+
+void loop_clear(struct loop *l, struct deadline *d)
+{
+        deadline_clear(&l->deadlines, d);
+}
+
+void deferred_init(struct deferred *d, void (*call)(struct deferred *d))
+{
+        list_init(&d->link);
+        d->call = call;
+}
+
+void loop_defer(struct loop *l, struct deferred *d)
+{
+        if (list_empty(&d->link))
+                list_push_back(&l->deferred, &d->link);
+}
+
+void deferred_clear(struct deferred *d)
+{
+        list_remove(&d->link);
+}
+
+void work_submit(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+        struct work *w = own_new(struct work);
+
+        w->run = run;
+        w->done = done;
+        w->arg = arg;
+        list_push_back(&l->works, &w->link);
+}
+
+/* One turn at the same moment; false if there was nothing to do. */
+static inline bool pretend_turn(struct loop *l)
+{
+        struct list *link;
+
+        if ((link = list_pop_front(&l->deferred))) {
+                struct deferred *d = list_item(link, struct deferred, link);
+
+                d->call(d);
+                return true;
+        }
+        if ((link = list_pop_front(&l->works))) {
+                struct work *w = list_item(link, struct work, link);
+
+                w->run(w->arg);
+                w->done(w->arg);
+                free(w);
+                return true;
+        }
+        if (deadlines_next(&l->deadlines) <= l->now) {
+                deadlines_run(&l->deadlines, l->now);
+                return true;
+        }
+        return false;
+}
+
+/* Until nothing is left to do, or `ms` have gone by; time jumps to the next deadline. */
+static inline void pretend_run(struct loop *l, uint64_t ms)
+{
+        uint64_t end = l->now + ms;
+
+        for (;;) {
+                while (pretend_turn(l))
+                        ;
+                uint64_t next = deadlines_next(&l->deadlines);
+
+                if (next > end)
+                        break;
+                l->now = next;
+        }
+}
+
+/* ---- Watching ---- */
+
+struct watch_file {
+        void (*changed)(void *arg);
+        void *arg;
+};
+
+struct watch_file *watch_file_new(struct loop *l, const char *path, void (*changed)(void *arg),
+                                  void *arg, struct error *e)
+{
+        struct watch_file *w = own_new(struct watch_file);
+
+        (void) l;
+        (void) path;
+        (void) e;
+        *w = (struct watch_file){changed, arg};
+        return w;
+}
+
+void watch_file_free(struct watch_file *w)
+{
+        free(w);
+}
+
+/* ---- HTTP ---- */
+
+struct pretend_answer {
+        int status;             /* 0: no connection; -1: never answers */
+        const char *body, *error_type;
+        long long date;
+};
+
+struct pretend_request {
+        char url[256], body[512], headers[2048];        /* headers as "Name: value\n" */
+        uint64_t at;
+        unsigned timeout_ms;
+        char ca_file[128];
+};
+
+struct http {
+        struct loop *loop;
+        struct pretend_answer answers[16];
+        struct pretend_request requests[16];
+        unsigned answer_count, asked;
+        unsigned under_way;
+};
+
+struct http_exchange {
+        struct deadline deadline;
+        struct http *http;
+        struct pretend_answer answer;
+        void (*done)(void *arg, const struct http_answer *answer, const struct error *e);
+        void *arg;
+};
+
+struct http *http_new(struct loop *l)
+{
+        struct http *h = own_new(struct http);
+
+        h->loop = l;
+        return h;
+}
+
+void http_free(struct http *h)
+{
+        free(h);
+}
+
+static inline void pretend_answers(struct http *h, int status, const char *body)
+{
+        h->answers[h->answer_count++] = (struct pretend_answer){status, body, "", 0};
+}
+
+static inline void pretend_answered(struct deadline *d)
+{
+        struct http_exchange *x = container_of(d, struct http_exchange, deadline);
+        struct http_answer a = {.status = x->answer.status > 0 ? x->answer.status : 0,
+                                .body = x->answer.body ? x->answer.body : "",
+                                .body_size = x->answer.body ? strlen(x->answer.body) : 0,
+                                .content_type = "",
+                                .request_id = x->answer.status > 0 ? "request-1" : "",
+                                .error_type = x->answer.error_type ? x->answer.error_type : "",
+                                .date = x->answer.date};
+        struct error e = {0};
+
+        if (x->answer.status <= 0)
+                error_set(&e, "08001", x->answer.status ? "timeout" : "connection refused");
+        x->http->under_way--;
+        x->done(x->arg, &a, error_is_set(&e) ? &e : NULL);
+        free(x);
+}
+
+struct http_exchange *http_start(struct http *h, const struct http_request *request,
+                                 void (*done)(void *arg, const struct http_answer *answer,
+                                              const struct error *e),
+                                 void *arg)
+{
+        struct http_exchange *x = own_new(struct http_exchange);
+        struct pretend_request *r = &h->requests[h->asked];
+
+        expect(h->asked < h->answer_count);
+        x->http = h;
+        x->answer = h->answers[h->asked++];
+        x->done = done;
+        x->arg = arg;
+        r->at = h->loop->now;
+        r->timeout_ms = request->timeout_ms;
+        snprintf(r->url, sizeof r->url, "%s", request->url);
+        snprintf(r->ca_file, sizeof r->ca_file, "%s", request->ca_file ? request->ca_file : "");
+        snprintf(r->body, sizeof r->body, "%.*s", (int) request->body_size,
+                 (const char *) request->body);
+        for (size_t i = 0; i < request->header_count; i++)
+                snprintf(r->headers + strlen(r->headers), sizeof r->headers - strlen(r->headers),
+                         "%s: %s\n", request->headers[i].name, request->headers[i].value);
+        h->under_way++;
+        deadline_init(&x->deadline, pretend_answered);
+        loop_set(h->loop, &x->deadline,
+                 h->loop->now + (x->answer.status < 0 ? request->timeout_ms : 20));
+        return x;
+}
+
+void http_cancel(struct http_exchange *x)
+{
+        if (!x)
+                return;
+        x->http->under_way--;
+        loop_clear(x->http->loop, &x->deadline);
+        free(x);
+}
+
+/* ---- Files ---- */
+
+static inline char *pretend_folder(void)
+{
+        char *path = own_string("/tmp/pgbroker-test-XXXXXX");
+
+        expect(mkdtemp(path));
+        return path;
+}
+
+static inline char *pretend_file(const char *folder, const char *name, const char *text)
+{
+        char *path = own_format("%s/%s", folder, name);
+        FILE *f = fopen(path, "w");
+
+        expect(f && fputs(text, f) >= 0 && fclose(f) == 0);
+        return path;
+}
+
+static inline void pretend_remove(char *path)
+{
+        if (unlink(path) != 0)
+                rmdir(path);
+        free(path);
+}
+
+#endif

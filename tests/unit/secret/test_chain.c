@@ -1,0 +1,387 @@
+#include "pretend.h"
+#include <sys/stat.h>
+#include "secret/chain.h"
+
+/* ---- A place: a loop, a folder for the files, an environment ---- */
+
+static struct {
+        const char *name, *value;
+} variables[16];
+
+static const char *get_variable(const char *name)
+{
+        for (size_t i = 0; i < 16 && variables[i].name; i++)
+                if (strcmp(variables[i].name, name) == 0)
+                        return variables[i].value;
+        return NULL;
+}
+
+static void set_variable(const char *name, const char *value)
+{
+        size_t i = 0;
+
+        while (variables[i].name && strcmp(variables[i].name, name) != 0)
+                i++;
+        variables[i].name = name;
+        variables[i].value = value;
+}
+
+static struct loop *loop;
+static struct chain *chain;
+static char *folder, *credentials_path, *config_path;
+
+static int set_up(void **state)
+{
+        (void) state;
+        memset(variables, 0, sizeof variables);
+        loop = pretend_loop();
+        folder = pretend_folder();
+        credentials_path = own_format("%s/credentials", folder);
+        config_path = own_format("%s/config", folder);
+        set_variable("AWS_SHARED_CREDENTIALS_FILE", credentials_path);
+        set_variable("AWS_CONFIG_FILE", config_path);
+        return 0;
+}
+
+static int take_down(void **state)
+{
+        (void) state;
+        chain_free(TAKE(chain));
+        pretend_run(loop, 0);
+        pretend_loop_free(loop);
+        unlink(credentials_path);
+        unlink(config_path);
+        pretend_remove(folder);
+        free(credentials_path);
+        free(config_path);
+        return 0;
+}
+
+static void write_file(const char *name, const char *text)
+{
+        free(pretend_file(folder, name, text));
+}
+
+static void open_chain(void)
+{
+        chain = chain_new(loop, NULL, get_variable);
+}
+
+/* ---- What a lookup gave ---- */
+
+static struct {
+        unsigned calls;
+        char id[64], key[64], token[64], provider[64], error[512], hint[256];
+} got;
+
+static void take(void *arg, const struct aws_credentials *c, const struct error *e)
+{
+        (void) arg;
+        got.calls++;
+        snprintf(got.id, sizeof got.id, "%s", c ? c->access_key_id : "");
+        snprintf(got.key, sizeof got.key, "%s", c ? sealed_open(c->secret_access_key) : "");
+        snprintf(got.token, sizeof got.token, "%s",
+                 c && c->session_token ? sealed_open(c->session_token) : "");
+        snprintf(got.provider, sizeof got.provider, "%s", c ? c->provider : "");
+        snprintf(got.error, sizeof got.error, "%s", e ? e->text : "");
+        snprintf(got.hint, sizeof got.hint, "%s", e ? e->hint : "");
+}
+
+static void look(void)
+{
+        memset(&got, 0, sizeof got);
+        chain_get(chain, take, NULL);
+        assert_int_equal(got.calls, 0);
+        pretend_run(loop, 0);
+        assert_int_equal(got.calls, 1);
+}
+
+static void finds(const char *id, const char *key, const char *token, const char *provider)
+{
+        look();
+        assert_string_equal(got.error, "");
+        assert_string_equal(got.id, id);
+        assert_string_equal(got.key, key);
+        assert_string_equal(got.token, token);
+        assert_string_equal(got.provider, provider);
+}
+
+static void fails(const char *error)
+{
+        look();
+        assert_string_equal(got.id, "");
+        assert_non_null(strstr(got.error, error));
+        assert_null(strstr(got.error, "s3cret"));
+        assert_string_not_equal(got.hint, "");
+}
+
+/* ---- Where credentials come from ---- */
+
+static void the_environment_comes_first(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s3cret\n");
+        set_variable("AWS_ACCESS_KEY_ID", "E");
+        set_variable("AWS_SECRET_ACCESS_KEY", "k");
+        set_variable("AWS_SESSION_TOKEN", "t");
+        open_chain();
+        finds("E", "k", "t", "environment");
+}
+
+static void half_a_pair_is_an_error(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s3cret\n");
+        set_variable("AWS_SECRET_ACCESS_KEY", "s3cret");
+        set_variable("AWS_ACCESS_KEY_ID", "");
+        open_chain();
+        fails("AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not");
+}
+
+static void then_the_profile_of_the_credentials_file(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s\n"
+                                  "aws_session_token=t\n");
+        write_file("config", "[default]\naws_access_key_id=C\naws_secret_access_key=c\n");
+        open_chain();
+        finds("F", "s", "t", "shared file");
+}
+
+static void then_that_of_the_config_file(void **state)
+{
+        (void) state;
+        set_variable("AWS_PROFILE", "ci");
+        write_file("config", "[ci]\naws_access_key_id=X\n[profile ci]\naws_access_key_id=C\n"
+                             "aws_secret_access_key=c\n");
+        open_chain();
+        finds("C", "c", "", "shared file");
+}
+
+static void a_profile_that_is_asked_for_must_be_there(void **state)
+{
+        (void) state;
+        set_variable("AWS_PROFILE", "ci");
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s\n");
+        open_chain();
+        look();
+        assert_non_null(strstr(got.error, "there is no profile ci (AWS_PROFILE)"));
+}
+
+static void half_a_pair_in_a_file_is_an_error(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_secret_access_key=s3cret\n");
+        open_chain();
+        fails("profile default: aws_access_key_id is missing");
+}
+
+static void nothing_anywhere_says_where_it_looked(void **state)
+{
+        (void) state;
+        open_chain();
+        fails("no AWS credentials");
+        assert_non_null(strstr(got.error, credentials_path));
+        assert_non_null(strstr(got.error, "instance metadata is not in this version"));
+}
+
+static void a_file_that_is_broken_is_named_with_the_line(void **state)
+{
+        OWN(free) char *expected = own_format("%s: line 2: expected [section]", credentials_path);
+
+        (void) state;
+        write_file("credentials", "[default]\ns3cret\n");
+        open_chain();
+        look();
+        assert_non_null(strstr(got.error, expected));
+        assert_null(strstr(got.error, "s3cret"));
+}
+
+static void what_is_not_in_this_version_is_named(void **state)
+{
+        static const char *const keys[] = {"role_arn", "sso_session", "sso_start_url",
+                                           "login_session", "credential_process"};
+        static const char *const names[] = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                            "AWS_WEB_IDENTITY_TOKEN_FILE"};
+
+        (void) state;
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+                OWN(free) char *text = own_format("[default]\n%s = x\n", keys[i]);
+                OWN(free) char *expected = own_format("%s is not in this version", keys[i]);
+
+                write_file("config", text);
+                open_chain();
+                fails(expected);
+                chain_free(TAKE(chain));
+        }
+        unlink(config_path);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                OWN(free) char *expected = own_format("%s is set, and", names[i]);
+
+                set_variable(names[i], "x");
+                open_chain();
+                fails(expected);
+                chain_free(TAKE(chain));
+                set_variable(names[i], "");
+        }
+}
+
+static void a_role_goes_before_static_keys_and_a_process_behind(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s\n"
+                                  "credential_process=/bin/x\n");
+        open_chain();
+        finds("F", "s", "", "shared file");
+        chain_free(TAKE(chain));
+        write_file("config", "[default]\nrole_arn=arn:aws:iam::1:role/x\n");
+        open_chain();
+        fails("role_arn is not in this version");
+}
+
+/* ---- Change ---- */
+
+static void files_are_read_again(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=1\n");
+        open_chain();
+        finds("F", "1", "", "shared file");
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=2\n");
+        finds("F", "1", "", "shared file");
+        loop->now += 10000;
+        finds("F", "2", "", "shared file");
+}
+
+static void forgetting_reads_them_at_once(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=1\n");
+        open_chain();
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=2\n");
+        chain_forget(chain);
+        finds("F", "2", "", "shared file");
+}
+
+static void a_file_in_the_middle_of_being_written_takes_nothing_away(void **state)
+{
+        (void) state;
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=1\n");
+        open_chain();
+        loop->now += 10000;
+        write_file("credentials", "[default]\naws_access_key_id=F\n");
+        finds("F", "1", "", "shared file");
+        chain_forget(chain);
+        fails("aws_secret_access_key is missing");
+}
+
+static void lookups_can_be_cancelled(void **state)
+{
+        struct chain_lookup *first, *second;
+
+        (void) state;
+        memset(&got, 0, sizeof got);
+        set_variable("AWS_ACCESS_KEY_ID", "E");
+        set_variable("AWS_SECRET_ACCESS_KEY", "k");
+        open_chain();
+        first = chain_get(chain, take, NULL);
+        second = chain_get(chain, take, NULL);
+        chain_cancel(first);
+        chain_cancel(NULL);
+        pretend_run(loop, 0);
+        assert_int_equal(got.calls, 1);
+        (void) second;
+}
+
+static void it_can_go_while_files_are_read(void **state)
+{
+        (void) state;
+        memset(&got, 0, sizeof got);
+        open_chain();
+        chain_forget(chain);
+        chain_get(chain, take, NULL);
+        chain_free(TAKE(chain));
+        pretend_run(loop, 0);
+        assert_int_equal(got.calls, 0);
+}
+
+/* ---- Settings ---- */
+
+static void settings_come_from_the_environment_then_the_profile(void **state)
+{
+        (void) state;
+        write_file("config", "[default]\nregion=eu-west-1\nca_bundle=/ca.pem\n");
+        open_chain();
+        assert_string_equal(chain_setting(chain, "region"), "eu-west-1");
+        assert_string_equal(chain_setting(chain, "ca_bundle"), "/ca.pem");
+        assert_string_equal(chain_setting(chain, "use_fips_endpoint"), "");
+        assert_string_equal(chain_setting(chain, "nonsense"), "");
+        set_variable("AWS_DEFAULT_REGION", "eu-west-2");
+        assert_string_equal(chain_setting(chain, "region"), "eu-west-2");
+        set_variable("AWS_REGION", "eu-west-3");
+        assert_string_equal(chain_setting(chain, "region"), "eu-west-3");
+}
+
+static void the_endpoint_follows_the_rules_of_the_sdks(void **state)
+{
+        (void) state;
+        write_file("config",
+                   "[default]\nendpoint_url=http://profile\nservices = here\n"
+                   "[services here]\nsecrets_manager =\n  endpoint_url = http://service\n");
+        open_chain();
+        assert_string_equal(chain_endpoint(chain), "http://service");
+        set_variable("AWS_ENDPOINT_URL", "http://all");
+        assert_string_equal(chain_endpoint(chain), "http://all");
+        set_variable("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://one");
+        assert_string_equal(chain_endpoint(chain), "http://one");
+        set_variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+        assert_string_equal(chain_endpoint(chain), "");
+}
+
+static void the_profiles_own_endpoint_is_the_last(void **state)
+{
+        (void) state;
+        write_file("config", "[default]\nendpoint_url=http://profile\n");
+        open_chain();
+        assert_string_equal(chain_endpoint(chain), "http://profile");
+}
+
+static void without_a_home_there_are_no_files(void **state)
+{
+        (void) state;
+        memset(variables, 0, sizeof variables);
+        open_chain();
+        look();
+        assert_non_null(strstr(got.error, "no AWS credentials"));
+        assert_string_equal(chain_setting(chain, "region"), "");
+}
+
+#define in_a_place(test) cmocka_unit_test_setup_teardown(test, set_up, take_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                in_a_place(the_environment_comes_first),
+                in_a_place(half_a_pair_is_an_error),
+                in_a_place(then_the_profile_of_the_credentials_file),
+                in_a_place(then_that_of_the_config_file),
+                in_a_place(a_profile_that_is_asked_for_must_be_there),
+                in_a_place(half_a_pair_in_a_file_is_an_error),
+                in_a_place(nothing_anywhere_says_where_it_looked),
+                in_a_place(a_file_that_is_broken_is_named_with_the_line),
+                in_a_place(what_is_not_in_this_version_is_named),
+                in_a_place(a_role_goes_before_static_keys_and_a_process_behind),
+                in_a_place(files_are_read_again),
+                in_a_place(forgetting_reads_them_at_once),
+                in_a_place(a_file_in_the_middle_of_being_written_takes_nothing_away),
+                in_a_place(lookups_can_be_cancelled),
+                in_a_place(it_can_go_while_files_are_read),
+                in_a_place(settings_come_from_the_environment_then_the_profile),
+                in_a_place(the_endpoint_follows_the_rules_of_the_sdks),
+                in_a_place(the_profiles_own_endpoint_is_the_last),
+                in_a_place(without_a_home_there_are_no_files),
+        };
+
+        return cmocka_run_group_tests_name("chain", tests, NULL, NULL);
+}
