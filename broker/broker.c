@@ -114,7 +114,6 @@ static bool put_environments(struct broker *b, const struct config *c, struct er
 static bool apply(struct broker *b, const struct config *c, struct error *e)
 {
         log_set(b->log, c->log.level, c->log.format);
-        b->sessions->max_client_conn = c->socket.max_client_conn;
         b->sessions->login_timeout = c->environments[0].pool.client_login_timeout;
         sessions_set_admin(b->sessions, &c->admin);
         return put_environments(b, c, e);
@@ -260,6 +259,7 @@ static void build(struct broker *b)
                                       .config = current_config, .reload = reload,
                                       .shutdown = shut_down, .arg = b, .started = time(NULL)};
         b->console = console_new(&world);
+        b->sessions->max_client_conn = b->config->socket.max_client_conn;
         b->sessions->console = console_arrived;
         b->sessions->console_arg = b;
         deadline_init(&b->leave, leave_if_empty);

@@ -8,11 +8,7 @@
 
 PGconn *console_open(const struct pgbroker_options *options, struct pgbroker_error *e)
 {
-        PGconn *conn = pgbroker_connect("pgbroker", options, e);
-
-        if (!conn && e->failure == PGBROKER_NOT_ALLOWED && !*e->hint)
-                snprintf(e->hint, sizeof e->hint, "Let admin.users or admin.groups name this user.");
-        return conn;
+        return pgbroker_connect("pgbroker", options, e);
 }
 
 static long long now_ms(void)
@@ -80,7 +76,8 @@ PGresult *console_ask(PGconn *conn, const char *command, int timeout_ms, struct 
                 if (!answered(conn, until)) {
                         e->failure = PGBROKER_TIMEOUT;
                         snprintf(e->message, sizeof e->message,
-                                 "the broker has not answered \"%s\" within %d ms", command, timeout_ms);
+                                 "the broker has not answered \"%s\" within %d ms", command,
+                                 timeout_ms);
                         break;
                 }
                 next = PQgetResult(conn);

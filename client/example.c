@@ -12,7 +12,8 @@ static bool ask(PGconn *conn)
         bool fine = PQresultStatus(result) == PGRES_TUPLES_OK;
 
         if (fine)
-                printf("connected to %s as %s\n", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+                printf("connected to %s as %s\n", PQgetvalue(result, 0, 0),
+                       PQgetvalue(result, 0, 1));
         else
                 fprintf(stderr, "%s", PQerrorMessage(conn));
         PQclear(result);

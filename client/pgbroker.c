@@ -78,8 +78,8 @@ static bool check_place(const struct pgbroker_options *o, struct pgbroker_error 
                      port_of(o));
         else if (length < 0 || (size_t) length >= sizeof address.sun_path)
                 fail(e, PGBROKER_BAD_ARGUMENT, "Let socket.directory be a shorter path.",
-                     "the path of the socket in \"%.200s\" is longer than the %zu bytes that a unix "
-                     "socket may have",
+                     "the path of the socket in \"%.200s\" is longer than %zu bytes, the most a "
+                     "unix socket may have",
                      directory_of(o), sizeof address.sun_path - 1);
         else
                 return true;
@@ -122,9 +122,10 @@ static bool put_all(FILE *to, const char *environment, const struct pgbroker_opt
                 put_value(to, "application_name", o->application_name);
         /* The socket has no TLS, needs none, and asks for no password: whatever PGSSLMODE,
          * PGGSSENCMODE, PGCHANNELBINDING, PGHOSTADDR ... say is meant for another server. */
-        fputs("hostaddr='' requirepeer='' sslmode=disable gssencmode=disable channel_binding=disable "
-              "target_session_attrs=any",
+        fputs("hostaddr='' requirepeer='' sslmode=disable gssencmode=disable "
+              "channel_binding=disable target_session_attrs=any",
               to);
+
         bool whole = !ferror(to);
         return fclose(to) == 0 && whole;
 }
@@ -136,7 +137,8 @@ static char *compose(const char *environment, const struct pgbroker_options *o,
         size_t size;
 
         if (!environment || !*environment) {
-                fail(e, PGBROKER_BAD_ARGUMENT, "Name one, e.g. \"prod\".", "no environment is named");
+                fail(e, PGBROKER_BAD_ARGUMENT, "Name one, e.g. \"prod\".",
+                     "no environment is named");
                 return NULL;
         }
         if (!check_place(o, e))
@@ -166,22 +168,24 @@ char *pgbroker_conninfo(const char *environment, const struct pgbroker_options *
 struct remedy {
         const char *sqlstate;
         enum pgbroker_failure failure;
-        const char *hint;       /* if the broker sent none */
+        const char *hint; /* if the broker sent none */
 };
 
 static const struct remedy remedies[] = {
         {"28000", PGBROKER_NOT_ALLOWED,
          "Ask the broker's administrator to add this user, or a group of it, to the environment's "
-         "`access` and to RELOAD."},
+         "`access` (the console's: `admin`) and to RELOAD."},
         {"3D000", PGBROKER_NO_ENVIRONMENT,
          "Connect to an environment (or alias) of the broker's configuration; \"pgbrokerctl show "
          "databases\" lists them."},
-        {"53300", PGBROKER_TOO_MANY, "Close connections that are not needed, or raise max_client_conn."},
+        {"53300", PGBROKER_TOO_MANY,
+         "Close connections that are not needed, or raise max_client_conn."},
         {"53400", PGBROKER_TOO_MANY, "\"pgbrokerctl status\" shows who holds the servers."},
         {"57P03", PGBROKER_NOT_NOW,
          "Try again in a moment; \"pgbrokerctl status\" shows what the broker waits for."},
         {"57P01", PGBROKER_NOT_NOW, "Try again in a moment."},
-        {"08001", PGBROKER_NO_SERVER, "\"pgbrokerctl status\" shows the credentials and the last error."},
+        {"08001", PGBROKER_NO_SERVER,
+         "\"pgbrokerctl status\" shows the credentials and the last error."},
 };
 
 static bool is_sqlstate(const char *p)
@@ -238,15 +242,16 @@ static int try_socket(const char *path)
 static void explain_socket(const struct pgbroker_options *o, const char *text,
                            struct pgbroker_error *e)
 {
-        static const char start[] = "Start pgbrokerd, or say where it is: the variable PGBROKER_DIRECTORY "
-                                    "(pgbrokerctl: -h and -p) names its socket.directory.";
+        static const char start[] = "Start pgbrokerd, or name its socket.directory in "
+                                    "PGBROKER_DIRECTORY (pgbrokerctl: -h and -p).";
         char path[sizeof((struct sockaddr_un *) NULL)->sun_path];
 
         pgbroker_socket_path(o, path, sizeof path);
         switch (try_socket(path)) {
         case ENOENT:
         case ENOTDIR:
-                fail(e, PGBROKER_NO_BROKER, start, "no broker there: the socket %s does not exist", path);
+                fail(e, PGBROKER_NO_BROKER, start, "no broker there: the socket %s does not exist",
+                     path);
                 break;
         case ECONNREFUSED:
         case ENOTSOCK:
@@ -256,9 +261,10 @@ static void explain_socket(const struct pgbroker_options *o, const char *text,
         case EACCES:
         case EPERM:
                 fail(e, PGBROKER_NO_PERMISSION,
-                     "The broker's socket.mode and socket.group, or the mode of a folder above, keep "
-                     "this user out: ask its administrator.",
-                     "not allowed to open the socket %s (uid %lu)", path, (unsigned long) geteuid());
+                     "The broker's socket.mode and socket.group, or the mode of a folder "
+                     "above, keep this user out: ask its administrator.",
+                     "not allowed to open the socket %s (uid %lu)", path,
+                     (unsigned long) geteuid());
                 break;
         case EAGAIN:
                 fail(e, PGBROKER_NOT_NOW, "Try again in a moment.",

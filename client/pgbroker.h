@@ -27,7 +27,7 @@ struct pgbroker_options {
         const char *directory;          /* of the socket, absolute; NULL: the variable
                                            PGBROKER_DIRECTORY, else /run/pgbroker */
         unsigned port;                  /* the number in the socket's name; 0: 5432 */
-        const char *application_name;   /* shown by SHOW CLIENTS and the server; NULL: libpq's choice */
+        const char *application_name;   /* for SHOW CLIENTS and the server; NULL: libpq's */
         int timeout_ms;                 /* for pgbroker_connect(); 0: as long as the broker lets it
                                            wait. In a rotation that may be its bridge_timeout. */
 };
@@ -36,12 +36,12 @@ enum pgbroker_failure {
         PGBROKER_NONE,
         PGBROKER_BAD_ARGUMENT,          /* a directory, port or environment that cannot be */
         PGBROKER_NO_BROKER,             /* nobody listens there */
-        PGBROKER_NO_PERMISSION,         /* the socket file, or a folder above it, is closed to us */
+        PGBROKER_NO_PERMISSION,         /* the socket, or a folder above it, is closed to us */
         PGBROKER_NOT_ALLOWED,           /* 28000: on no list of the environment's `access` */
         PGBROKER_NO_ENVIRONMENT,        /* 3D000: the broker has none of this name */
-        PGBROKER_TOO_MANY,              /* 53300, 53400: clients or waits beyond a limit; may try again */
+        PGBROKER_TOO_MANY,              /* 53300, 53400: beyond a limit; may try again */
         PGBROKER_NOT_NOW,               /* 57P03, 57P01: starting or shutting down; may try again */
-        PGBROKER_NO_SERVER,             /* 08001: the server is unreachable or refuses the credentials */
+        PGBROKER_NO_SERVER,             /* 08001: server unreachable, or credentials refused */
         PGBROKER_TIMEOUT,               /* timeout_ms is over */
         PGBROKER_OTHER                  /* see message */
 };

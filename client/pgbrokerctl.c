@@ -13,7 +13,7 @@
 #include "table.h"
 
 enum { FINE = 0, NOT_FINE = 1, NO_BROKER = 2, USAGE = 2 };
-enum { ANSWER_MS = 10000 };     /* for what the broker answers at once */
+enum { ANSWER_MS = 10000 }; /* for what the broker answers at once */
 
 struct ctl {
         struct pgbroker_options options;
@@ -29,11 +29,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-        {"status", 0, 0, true},     {"show", 1, 4, true},        {"reload", 0, 0, false},
-        {"pause", 0, 1, false},     {"resume", 0, 1, false},     {"disable", 1, 1, false},
-        {"enable", 1, 1, false},    {"reconnect", 0, 1, false},  {"kill", 0, 1, false},
+        {"status", 0, 0, true},       {"show", 1, 4, true},        {"reload", 0, 0, false},
+        {"pause", 0, 1, false},       {"resume", 0, 1, false},     {"disable", 1, 1, false},
+        {"enable", 1, 1, false},      {"reconnect", 0, 1, false},  {"kill", 0, 1, false},
         {"kill_client", 1, 1, false}, {"wait_close", 0, 1, false}, {"refresh", 0, 1, false},
-        {"shutdown", 0, 1, false},  {"set", 1, 64, false},
+        {"shutdown", 0, 1, false},    {"set", 1, 64, false},
 };
 
 static const char help[] =
@@ -41,33 +41,36 @@ static const char help[] =
         "\n"
         "  pgbrokerctl [-h DIRECTORY] [-p PORT] [--json] COMMAND\n"
         "\n"
-        "  status               one screen: is it healthy, on what credentials, who waits for what\n"
-        "  show THING           pools, clients, servers, stats, databases, lists, config, version,\n"
-        "                       secrets, rotations, pins ...; \"show help\" lists them all\n"
-        "  reload               read the configuration again\n"
-        "  refresh [ENV]        look for new credentials now\n"
-        "  pause [ENV]          lend no servers, and wait until those lent have come back\n"
-        "  resume [ENV]         go on\n"
+        "  status           one screen: is it healthy, on what credentials, who waits for what\n"
+        "  show THING       pools, clients, servers, stats, databases, lists, config,\n"
+        "                   version, secrets, rotations, pins; \"show help\" lists them all\n"
+        "  reload           read the configuration again\n"
+        "  refresh [ENV]    look for new credentials now\n"
+        "  pause [ENV]      lend no servers, and wait until those lent have come back\n"
+        "  resume [ENV]     go on\n"
         "  shutdown [WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]\n"
-        "  disable ENV, enable ENV, reconnect [ENV], kill [ENV], kill_client ID, wait_close [ENV],\n"
-        "  set KEY = VALUE      go to the broker as they are; it refuses what its version lacks\n"
+        "  disable ENV, enable ENV, reconnect [ENV], kill [ENV], kill_client ID,\n"
+        "  wait_close [ENV], set KEY = VALUE\n"
+        "                   go to the broker as they are; it refuses what its version lacks\n"
         "\n"
-        "  -h DIRECTORY         of the socket (PGBROKER_DIRECTORY, else " PGBROKER_DEFAULT_DIRECTORY ")\n"
-        "  -p PORT              the number in the socket's name (5432)\n"
-        "  --json               print JSON\n"
+        "  -h DIRECTORY     of the socket (else PGBROKER_DIRECTORY, else /run/pgbroker)\n"
+        "  -p PORT          the number in the socket's name (5432)\n"
+        "  --json           print JSON\n"
         "  --version, --help\n"
         "\n"
         "An environment is\n"
-        "  failing    without credentials; or its credentials are refused and bridge_timeout is over;\n"
-        "             or the last login or fetch failed, and there is no server connection, or room\n"
-        "             for one more while a client has waited for a second\n"
-        "  disabled, paused     by an administrator\n"
-        "  bridging   when the server refuses the credentials and others are looked for: new server\n"
-        "             connections wait, those that are open go on\n"
+        "  failing    without credentials; or when the server has refused them for longer\n"
+        "             than bridge_timeout; or when the last login or fetch failed and\n"
+        "             there is no server connection, or a client has waited for a second\n"
+        "             although there may be more of them\n"
+        "  disabled, paused\n"
+        "             by an administrator\n"
+        "  bridging   while the server refuses the credentials and others are looked for:\n"
+        "             new server connections wait, those that are open go on\n"
         "  ok         else\n"
         "The broker is healthy when each of its environments is ok or bridging.\n"
         "\n"
-        "Exit status: 0 fine; 1 not healthy, or the broker refused; 2 wrong usage, or no broker.\n";
+        "Exit status: 0 fine; 1 not healthy, or refused; 2 wrong usage, or no broker.\n";
 
 /* ---- what went wrong ---- */
 
@@ -178,6 +181,7 @@ static size_t join(char *to, size_t size, char *const words[])
 {
         size_t used = 0;
 
+        *to = '\0';
         for (; *words; words++) {
                 int n = snprintf(to + used, size - used, "%s%s", used ? " " : "", *words);
 
@@ -193,7 +197,8 @@ static size_t join(char *to, size_t size, char *const words[])
 /* A name, a number or a keyword; what follows SET may be any text. */
 static const char *strange_word(const struct command *command, char *const words[])
 {
-        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+        static const char letters[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
         for (words++; *words && strcmp(command->name, "set") != 0; words++)
                 if (!**words || strspn(*words, letters) != strlen(*words))
@@ -216,9 +221,11 @@ static int run(struct ctl *ctl, int count, char *const words[])
         char text[1024];
 
         if (!command)
-                return count ? usage("there is no such command", words[0]) : usage("say what to do", "");
+                return count ? usage("there is no such command", words[0])
+                             : usage("say what to do", "");
         if (count - 1 < command->least || count - 1 > command->most)
-                return usage(count - 1 < command->least ? "something is missing after" : "too many words after",
+                return usage(count - 1 < command->least ? "something is missing after"
+                                                        : "too many words after",
                              command->name);
         if (strange_word(command, words))
                 return usage("this is neither a name nor a number", strange_word(command, words));

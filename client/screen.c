@@ -8,18 +8,18 @@
 #include "text.h"
 
 enum {
-        LABEL = 12,             /* columns before what a line says */
-        WIDE = 100,             /* columns for what others wrote */
-        VERSION_SHOWN = 8,      /* letters of a version id in a list */
-        MOST = 64               /* rows of a list that are sorted; far fewer are shown */
+        LABEL = 12,        /* columns before what a line says */
+        WIDE = 100,        /* columns for what others wrote */
+        VERSION_SHOWN = 8, /* letters of a version id in a list */
+        MOST = 64          /* rows of a list that are sorted; far fewer are shown */
 };
 
 /* What is to be shown of one list: rows of a thing, the ones with the most first. */
 struct list {
         int row[MOST];
         double rank[MOST];
-        int count;              /* in the list */
-        int all;                /* there are */
+        int count; /* in the list */
+        int all;   /* there are */
 };
 
 static const PGresult *shown(const struct status *s, enum status_thing thing)
@@ -65,6 +65,15 @@ static void rest(FILE *to, const struct list *l, int most)
 static void print_cell(FILE *to, const PGresult *rows, int row, const char *column)
 {
         text_print(to, table_text(rows, row, column), 0, WIDE);
+}
+
+/* The first bytes of what is long and plain: a version id, a timestamp. */
+static void print_start(FILE *to, const PGresult *rows, int row, const char *column, size_t size)
+{
+        char start[64];
+
+        snprintf(start, sizeof start, "%.*s", (int) size, table_text(rows, row, column));
+        text_print(to, start, 0, WIDE);
 }
 
 /* ---- lines ---- */
@@ -193,7 +202,8 @@ static void print_secret(FILE *to, const struct status *s, const struct status_e
         else
                 fputs("never fetched, ", to);
         if (*next && *next != '-')
-                fprintf(to, "next look in %lld s\n", table_number(secrets, v->secret, "next_poll_s"));
+                fprintf(to, "next look in %lld s\n",
+                        table_number(secrets, v->secret, "next_poll_s"));
         else
                 fputs("no next look planned\n", to);
         if (!*last_error)
@@ -207,15 +217,15 @@ static void print_rotation(FILE *to, const PGresult *rotations, int row)
 {
         long long bridged = table_number(rotations, row, "bridged_ms");
 
-        text_print(to, table_text(rotations, row, "started"), 0, strlen("2000-01-01 00:00:00"));
+        print_start(to, rotations, row, "started", strlen("2000-01-01 00:00:00"));
         fputs("  ", to);
         print_cell(to, rotations, row, "trigger");
         fputs(": ", to);
         if (*table_text(rotations, row, "from_version")) {
-                text_print(to, table_text(rotations, row, "from_version"), 0, VERSION_SHOWN);
+                print_start(to, rotations, row, "from_version", VERSION_SHOWN);
                 fputs(" to ", to);
         }
-        text_print(to, table_text(rotations, row, "to_version"), 0, VERSION_SHOWN);
+        print_start(to, rotations, row, "to_version", VERSION_SHOWN);
         if (*table_text(rotations, row, "stage")) {
                 fputs(" as ", to);
                 print_cell(to, rotations, row, "stage");
@@ -227,7 +237,8 @@ static void print_rotation(FILE *to, const PGresult *rotations, int row)
         if (table_number(rotations, row, "waiters") > 0)
                 fprintf(to, ", up to %lld clients waited", table_number(rotations, row, "waiters"));
         if (table_number(rotations, row, "login_failures") > 0)
-                fprintf(to, ", %lld logins refused", table_number(rotations, row, "login_failures"));
+                fprintf(to, ", %lld logins refused",
+                        table_number(rotations, row, "login_failures"));
         fputc('\n', to);
 }
 
@@ -265,7 +276,8 @@ static void print_traffic(FILE *to, const struct status *s, const struct status_
         if (v->stats < 0)
                 return;
         label(to, "traffic");
-        fprintf(to, "%lld transactions, %lld queries; lately %lld transactions/s, %.1f ms a query\n",
+        fprintf(to,
+                "%lld transactions, %lld queries; lately %lld transactions/s, %.1f ms a query\n",
                 table_number(stats, v->stats, "total_xact_count"),
                 table_number(stats, v->stats, "total_query_count"),
                 table_number(stats, v->stats, "avg_xact_count"),
@@ -298,7 +310,8 @@ void screen_print(FILE *to, const struct status *s, const char *place)
 /* ---- JSON ---- */
 
 static void json_rows(struct json *j, const char *key, const struct status *s,
-                      enum status_thing thing, const struct status_environment *v, const char *state)
+                      enum status_thing thing, const struct status_environment *v,
+                      const char *state)
 {
         json_array(j, key);
         for (int row = 0; row < PQntuples(shown(s, thing)); row++)

@@ -55,7 +55,8 @@ static void count_servers(const struct status *s, struct status_environment *v)
                 v->active += table_number(pools, row, "sv_active") +
                              table_number(pools, row, "sv_active_cancel") +
                              table_number(pools, row, "sv_being_canceled");
-                v->idle += table_number(pools, row, "sv_idle") + table_number(pools, row, "sv_used");
+                v->idle +=
+                        table_number(pools, row, "sv_idle") + table_number(pools, row, "sv_used");
                 v->cleaning += table_number(pools, row, "sv_tested");
                 v->connecting += table_number(pools, row, "sv_login");
         }
@@ -146,7 +147,8 @@ static enum status_health judge(const struct status *s, struct status_environmen
                 return STATUS_PAUSED;
         }
         if (is_bridging(s, v)) {
-                snprintf(v->why, sizeof v->why, "the server refuses the credentials, others are looked for");
+                snprintf(v->why, sizeof v->why,
+                         "the server refuses the credentials, others are looked for");
                 return STATUS_BRIDGING;
         }
         if (cannot_connect(v, last_error)) {

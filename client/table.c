@@ -87,8 +87,8 @@ void table_print(FILE *to, const PGresult *rows)
                 width[c] = width_of(rows, c);
         for (int row = -1; row < PQntuples(rows); row++)
                 for (int c = 0; c < columns; c++)
-                        print_cell(to, rows, row < 0 ? PQfname(rows, c) : PQgetvalue(rows, row, c), c,
-                                   width ? width[c] : 0);
+                        print_cell(to, rows, row < 0 ? PQfname(rows, c) : PQgetvalue(rows, row, c),
+                                   c, width ? width[c] : 0);
         free(width);
 }
 

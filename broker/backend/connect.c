@@ -1,25 +1,21 @@
 #include "backend/connect.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include "backend/greeting.h"
 #include "backend/probe.h"
 #include "io/resolve.h"
-#include "io/tls.h"
 #include "io/watch.h"
 #include "io/work.h"
-#include "wire/compose.h"
 
-#define NOWHERE "/nonexistent/pgbroker"         /* in place of the files libpq looks for at home */
+#define NOWHERE "/nonexistent/pgbroker" /* in place of the files libpq looks for at home */
 #define REACH_HINT                                                                                 \
         "Check host and port of the secret, and the firewalls between here and there, or raise "   \
         "server_connect_timeout."
-#define SLOW_HINT "Check the load of the server, or raise server_connect_timeout."
+#define SLOW_HINT  "Check the load of the server, or raise server_connect_timeout."
+#define NAMES_HINT "Check that the name servers in /etc/resolv.conf can be reached."
 
 /* One login at one address. A thread of the pool takes a step at a time; while it does (`busy`),
  * nothing here is touched by the loop. */
@@ -27,8 +23,7 @@ struct attempt {
         struct connect *owner;
         const char *sslmode, *hostaddr; /* hostaddr NULL: a unix socket */
         PGconn *pg;
-        ConnStatusType before;          /* the last step */
-        PostgresPollingStatusType next; /* what it said */
+        PostgresPollingStatusType next; /* what the last step said */
         struct error farewell;          /* FATAL or ERROR that libpq took for a notice */
         FILE *trace;
         char trace_buffer[512];
@@ -41,9 +36,8 @@ struct attempt {
 struct connect {
         unsigned holders;
         struct loop *loop;
-        void (*done)(void *arg, struct connection *c, enum connect_failure failure,
-                     const struct error *e);
-        void *arg;                      /* done NULL: was called, or is not wanted any more */
+        connect_done *done;
+        void *arg; /* done NULL: was called, or is not wanted any more */
 
         char *host, *user, *database, *application_name, *root_cert;
         struct sealed *password;
@@ -54,15 +48,15 @@ struct connect {
 
         struct resolve *resolve;
         struct resolve_addresses addresses;
-        size_t at;                      /* the address being tried */
-        uint64_t end;                   /* of all of it */
-        struct deadline limit;          /* of this address, or of all of it */
-        struct deferred later;
-        struct attempt *attempt;        /* NULL: none, or one that was given up on */
-        enum refusal_stage stage;       /* how far it has come */
+        size_t at;                /* the address being tried */
+        uint64_t began, end;      /* this address; all of it */
+        struct deadline limit;    /* of this address, or of all of it */
+        struct deferred start;    /* a socket needs no resolving */
+        struct attempt *attempt;  /* NULL: none, or one that was given up on */
+        enum refusal_stage stage; /* how far it had come before the step it is at */
         struct watch *watch;
-        struct connection *connection;  /* while it is probed */
-        struct probe probe;
+        struct connection *connection; /* while it is probed */
+        struct probe *probe;
         struct refusal why;
 };
 
@@ -80,6 +74,7 @@ static void attempt_free(struct attempt *a)
         }
         sealed_wipe(a->trace_buffer, sizeof a->trace_buffer);
         greeting_free(&a->greeting);
+        connection_forget_password(a->pg);
         PQfinish(a->pg);
         free(a);
 }
@@ -111,15 +106,15 @@ static void give_up_attempt(struct connect *c)
 static void stop(struct connect *c)
 {
         loop_clear(c->loop, &c->limit);
-        deferred_clear(&c->later);
+        deferred_clear(&c->start);
+        probe_free(TAKE(c->probe));
         resolve_cancel(TAKE(c->resolve));
         give_up_attempt(c);
 }
 
 static void settle(struct connect *c, struct connection *connection)
 {
-        void (*done)(void *arg, struct connection *c, enum connect_failure failure,
-                     const struct error *e) = TAKE(c->done);
+        connect_done *done = TAKE(c->done);
 
         stop(c);
         connection_close(TAKE(c->connection));
@@ -137,39 +132,14 @@ void connect_cancel(struct connect *c)
         connect_release(c);
 }
 
-void connection_close(struct connection *c)
-{
-        static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
-
-        if (!c)
-                return;
-        if (c->stream) {
-                stream_send(c->stream, terminate, sizeof terminate);
-                stream_free(c->stream);
-        }
-        /* libpq would send its own good-bye and, on a full socket, wait. */
-        if (c->pg && PQsocket(c->pg) >= 0)
-                shutdown(PQsocket(c->pg), SHUT_RDWR);
-        PQfinish(c->pg);
-        settings_unref(c->reported);
-        free(c);
-}
-
 void connect_neutralise_environment(void)
 {
-        char **p = environ;
+        for (size_t i = 0; environ && environ[i];) {
+                OWN(free) char *name = own_text(environ[i], strcspn(environ[i], "="));
 
-        while (p && *p) {
-                if (strncmp(*p, "PG", 2) != 0) {
-                        p++;
-                        continue;
-                }
-                OWN(free) char *name = own_text(*p, strcspn(*p, "="));
-
-                if (unsetenv(name) != 0)
-                        p++;
-                else
-                        p = environ;
+                /* The next one takes its place. */
+                if (strncmp(name, "PG", 2) != 0 || unsetenv(name) != 0)
+                        i++;
         }
 }
 
@@ -185,15 +155,10 @@ static void noticed(void *arg, const PGresult *result)
 
         if (!severity)
                 severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
-        if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "ERROR") == 0 ||
-                         strcmp(severity, "PANIC") == 0))
-                error_set(&a->farewell, sqlstate ? sqlstate : "08006", "%s", message ? message : "");
-}
-
-static void noticed_later(void *arg, const PGresult *result)
-{
-        (void) arg;
-        (void) result;
+        /* FATAL, ERROR, PANIC; none of the milder ones begins so. */
+        if (severity && severity[0] && strchr("FEP", severity[0]))
+                error_set(&a->farewell, sqlstate ? sqlstate : "08006", "%s",
+                          message && message[0] ? message : "no reason was given");
 }
 
 static ssize_t traced(void *greeting, const char *p, size_t n)
@@ -258,12 +223,10 @@ static void attempt_run(void *arg)
 {
         struct attempt *a = arg;
 
-        if (!a->pg) {
+        if (a->pg)
+                a->next = PQconnectPoll(a->pg);
+        else
                 attempt_begin(a);
-                return;
-        }
-        a->before = PQstatus(a->pg);
-        a->next = PQconnectPoll(a->pg);
 }
 
 /* ---- one address ---- */
@@ -288,6 +251,7 @@ static void attempt_start(struct connect *c, const char *sslmode)
         a->hostaddr = c->host[0] == '/' ? NULL : c->addresses.text[c->at];
         greeting_init(&a->greeting);
         c->attempt = a;
+        c->began = now;
         c->stage = REFUSAL_REACHING;
         /* An address that doesn't answer must leave time for the others. */
         if (c->timeout_ms && left > 1)
@@ -330,65 +294,6 @@ static void login_failed(struct connect *c)
 
 /* ---- taking over ---- */
 
-static size_t received(void *arg, const uint8_t *p, size_t n)
-{
-        struct connect *c = arg;
-        size_t used = 0;
-        enum frame_verdict v =
-                probe_read(&c->probe, p, n, &used, &c->connection->reported, &c->why);
-
-        if (v == FRAME_SHORT)
-                return used;
-        /* Not done() from within a call of the stream's. */
-        loop_defer(c->loop, &c->later);
-        return n;
-}
-
-static void ended(void *arg, const struct error *e)
-{
-        struct connect *c = arg;
-
-        c->why = (struct refusal){.failure = CONNECT_NETWORK};
-        error_set(&c->why.error, "08006", "%s", e ? e->text : "the server closed the connection");
-        error_context(&c->why.error, "right after login");
-        loop_defer(c->loop, &c->later);
-}
-
-static size_t received_later(void *arg, const uint8_t *p, size_t n)
-{
-        (void) arg;
-        (void) p;
-        (void) n;
-        return 0;
-}
-
-static void ended_later(void *arg, const struct error *e)
-{
-        (void) arg;
-        (void) e;
-}
-
-static void filled(void *arg)
-{
-        (void) arg;
-}
-
-static const struct stream_events probing = {received, filled, filled, ended};
-/* Until the new owner says otherwise. */
-static const struct stream_events nobody = {received_later, filled, filled, ended_later};
-
-static void probed(struct deferred *d)
-{
-        struct connect *c = container_of(d, struct connect, later);
-
-        if (error_is_set(&c->why.error)) {
-                settle(c, NULL);
-                return;
-        }
-        stream_retarget(c->connection->stream, &nobody, NULL);
-        settle(c, TAKE(c->connection));
-}
-
 static bool refuse(struct connect *c, enum connect_failure failure, const char *sqlstate,
                    const char *text, const char *hint)
 {
@@ -400,103 +305,47 @@ static bool refuse(struct connect *c, enum connect_failure failure, const char *
         return error_hint(&c->why.error, "%s", hint);
 }
 
-/* Whatever libpq was told: is it what was demanded? */
-static bool check_tls(struct connect *c, PGconn *pg, bool demanded, struct connection *out)
+static bool take_over(struct connect *c, struct attempt *a)
 {
-        void *ssl = PQsslInUse(pg) ? PQsslStruct(pg, "OpenSSL") : NULL;
         struct error e = {0};
-
-        if (demanded != (PQsslInUse(pg) == 1) || demanded != (ssl != NULL))
-                return refuse(c, CONNECT_TLS, "08001",
-                              demanded ? "the connection is not encrypted, though ssl_mode demands it"
-                                       : "the connection is encrypted, though it should not be",
-                              "Something between broker and server may be tampering with it.");
-        if (!ssl)
-                return true;
-        if (!tls_adopt(ssl, PQsocket(pg), &e))
-                return refuse(c, CONNECT_TLS, "08001", e.text, e.hint);
-        if (!tls_describe(ssl, out->tls, sizeof out->tls))
-                return refuse(c, CONNECT_TLS, "08001", "the connection is not TLSv1.2 or newer",
-                              "The server must speak TLSv1.2 or newer.");
-        return true;
-}
-
-static void note_greeting(struct connection *out, const struct greeting *g)
-{
-        const char *name, *value;
-
-        out->reported = settings_new();
-        for (size_t at = 0; (name = greeting_next(g, &at));)
-                if ((value = PQparameterStatus(out->pg, name)))
-                        settings_put(&out->reported, name, value);
-        out->pid = g->pid;
-        out->key = g->key;
-        out->has_key = g->has_key;
-}
-
-/* The stream gets a descriptor of its own, as PQfinish closes libpq's. The SSL* stays with libpq's,
- * which lives longer. */
-static bool make_stream(struct connect *c, struct connection *out)
-{
-        int fd = fcntl(PQsocket(out->pg), F_DUPFD_CLOEXEC, 0);
-        void *ssl = out->tls[0] ? PQsslStruct(out->pg, "OpenSSL") : NULL;
-        struct bytes sync;
-
-        if (fd < 0)
-                return refuse(c, CONNECT_NETWORK, "53000", strerror(errno),
-                              "Raise the limit of open files (LimitNOFILE) of the broker.");
-        out->stream = stream_new(c->loop, fd, ssl, &probing, c);
-        bytes_init(&sync, 0);
-        compose_sync(&sync);
-        stream_send_copy(out->stream, bytes_data(&sync), bytes_length(&sync));
-        bytes_free(&sync);
-        /* Bytes that are in the SSL already raise no event. */
-        stream_again(out->stream);
-        return true;
-}
-
-/* libpq has no more use for the password, but would keep it as long as the connection lives. This
- * is its own copy, or a constant "". */
-static void forget_password(PGconn *pg)
-{
-        char *password = PQpass(pg);
-
-        if (password && password[0])
-                sealed_wipe(password, strlen(password));
-}
-
-static bool take_over(struct connect *c, struct attempt *a, struct connection *out)
-{
-        bool demanded = strcmp(a->sslmode, "disable") != 0;
+        bool tls_to_blame;
 
         if (error_is_set(&a->farewell)) {
                 refusal_answer(a->farewell.sqlstate, a->farewell.text, &c->why);
                 return error_context(&c->why.error, "the server ended the session after login");
         }
-        PQsetnonblocking(a->pg, 1);
-        if (!check_tls(c, a->pg, demanded, out))
-                return false;
-        PQuntrace(a->pg);               /* flushes */
-        PQsetNoticeReceiver(a->pg, noticed_later, NULL);
-        forget_password(a->pg);
-        out->pg = TAKE(a->pg);
-        note_greeting(out, &a->greeting);
-        out->port = c->port;
-        snprintf(out->sslmode, sizeof out->sslmode, "%s", a->sslmode);
-        snprintf(out->address, sizeof out->address, "%s", a->hostaddr ? a->hostaddr : c->host);
-        return make_stream(c, out);
+        PQuntrace(a->pg); /* flushes */
+        c->connection =
+                connection_adopt(c->loop, a->pg, &a->greeting, a->sslmode, &tls_to_blame, &e);
+        if (!c->connection)
+                return refuse(c, tls_to_blame ? CONNECT_TLS : CONNECT_NETWORK, e.sqlstate, e.text,
+                              e.hint);
+        a->pg = NULL;
+        c->connection->port = c->port;
+        snprintf(c->connection->address, sizeof c->connection->address, "%s",
+                 a->hostaddr ? a->hostaddr : c->host);
+        return true;
+}
+
+static void probed(void *arg, const struct refusal *why)
+{
+        struct connect *c = arg;
+
+        if (why)
+                c->why = *why;
+        settle(c, why ? NULL : TAKE(c->connection));
 }
 
 static void logged_in(struct connect *c)
 {
-        c->connection = own_new(struct connection);
-        c->why = (struct refusal){0};
-        if (!take_over(c, c->attempt, c->connection)) {
-                settle(c, NULL);
-                return;
-        }
+        bool taken = take_over(c, c->attempt);
+
         give_up_attempt(c);
-        deferred_init(&c->later, probed);
+        if (!taken)
+                settle(c, NULL);
+        else
+                c->probe = probe_start(c->loop, c->connection->stream, &c->connection->reported,
+                                       probed, c);
 }
 
 /* ---- the walk ---- */
@@ -511,10 +360,24 @@ static void socket_ready(void *arg, unsigned events)
         attempt_step(c->attempt);
 }
 
+static enum refusal_stage stage_of(ConnStatusType status)
+{
+        switch (status) {
+        case CONNECTION_SSL_STARTUP:
+                return REFUSAL_HANDSHAKE;
+        case CONNECTION_AWAITING_RESPONSE:
+        case CONNECTION_AUTH_OK:
+                return REFUSAL_LOGIN;
+        default:
+                return REFUSAL_REACHING;
+        }
+}
+
 static void attempt_wait(struct connect *c)
 {
         struct attempt *a = c->attempt;
 
+        c->stage = stage_of(PQstatus(a->pg));
         /* Somebody is there: this address may have all the time that is left. */
         if (c->timeout_ms && PQstatus(a->pg) != CONNECTION_STARTED)
                 loop_set(c->loop, &c->limit, c->end);
@@ -528,21 +391,14 @@ static void attempt_back(void *arg)
         struct connect *c = a->owner;
 
         a->busy = false;
-        if (c->attempt != a) {
+        if (c->attempt != a)
                 attempt_free(a);
-        } else {
-                c->stage = a->before == CONNECTION_SSL_STARTUP ? REFUSAL_HANDSHAKE
-                           : a->before == CONNECTION_AWAITING_RESPONSE ||
-                                           a->before == CONNECTION_AUTH_OK
-                                   ? REFUSAL_LOGIN
-                                   : REFUSAL_REACHING;
-                if (a->next == PGRES_POLLING_OK)
-                        logged_in(c);
-                else if (a->next == PGRES_POLLING_FAILED)
-                        login_failed(c);
-                else
-                        attempt_wait(c);
-        }
+        else if (a->next == PGRES_POLLING_OK)
+                logged_in(c);
+        else if (a->next == PGRES_POLLING_FAILED)
+                login_failed(c);
+        else
+                attempt_wait(c);
         connect_release(c);
 }
 
@@ -556,24 +412,25 @@ static void attempt_step(struct attempt *a)
 static void too_late(struct deadline *d)
 {
         struct connect *c = container_of(d, struct connect, limit);
-        const char *missing = c->connection                      ? "no answer to a Sync after login"
-                              : c->stage == REFUSAL_REACHING    ? "no answer"
-                              : c->stage == REFUSAL_HANDSHAKE   ? "no end of the TLS handshake"
-                                                                : "no end of the login";
+        const char *missing = c->probe                        ? "answer to a Sync after login"
+                              : c->stage == REFUSAL_HANDSHAKE ? "end of the TLS handshake"
+                              : c->stage == REFUSAL_LOGIN     ? "end of the login"
+                                                              : "answer";
+        uint64_t now = loop_now(c->loop);
         char text[80];
 
-        snprintf(text, sizeof text, "%s within %u ms", missing, c->timeout_ms);
         if (c->resolve) {
                 c->why.failure = CONNECT_TIMEOUT;
-                error_set(&c->why.error, "08001", "host \"%s\" was not looked up within %u ms", c->host,
-                          c->timeout_ms);
-                error_hint(&c->why.error,
-                           "Check that the name servers in /etc/resolv.conf can be reached.");
+                error_set(&c->why.error, "08001", "host \"%s\" was not looked up within %u ms",
+                          c->host, c->timeout_ms);
+                error_hint(&c->why.error, NAMES_HINT);
         } else {
+                snprintf(text, sizeof text, "no %s within %u ms", missing,
+                         (unsigned) (now - c->began));
                 refuse(c, CONNECT_TIMEOUT, "08001", text,
                        c->stage == REFUSAL_REACHING ? REACH_HINT : SLOW_HINT);
         }
-        c->why.elsewhere = !c->connection && loop_now(c->loop) < c->end;
+        c->why.elsewhere = !c->connection && now < c->end;
         address_failed(c);
 }
 
@@ -591,7 +448,7 @@ static void begin(struct connect *c)
 
 static void begin_on_socket(struct deferred *d)
 {
-        begin(container_of(d, struct connect, later));
+        begin(container_of(d, struct connect, start));
 }
 
 static void resolved(void *arg, const struct resolve_addresses *addresses, const struct error *e)
@@ -599,19 +456,17 @@ static void resolved(void *arg, const struct resolve_addresses *addresses, const
         struct connect *c = arg;
 
         c->resolve = NULL;
-        if (addresses) {
-                c->addresses = *addresses;
-                begin(c);
+        if (!addresses) {
+                c->why = (struct refusal){.failure = CONNECT_NETWORK, .error = *e};
+                settle(c, NULL);
                 return;
         }
-        c->why = (struct refusal){.failure = CONNECT_NETWORK, .error = *e};
-        settle(c, NULL);
+        c->addresses = *addresses;
+        begin(c);
 }
 
 struct connect *connect_start(struct loop *l, const struct connect_options *options,
-                              void (*done)(void *arg, struct connection *c,
-                                           enum connect_failure failure, const struct error *e),
-                              void *arg)
+                              connect_done *done, void *arg)
 {
         const struct document *from = options->document;
         struct connect *c = own_new(struct connect);
@@ -623,19 +478,20 @@ struct connect *connect_start(struct loop *l, const struct connect_options *opti
         c->password = sealed_new(sealed_open(from->password), sealed_length(from->password));
         c->database = own_string(from->database);
         c->ssl_mode = from->ssl_mode;
-        c->application_name = own_string(options->application_name ? options->application_name : "");
+        c->application_name =
+                own_string(options->application_name ? options->application_name : "");
         c->root_cert = own_string(options->tls.root_cert ? options->tls.root_cert : "");
         c->tls = options->tls;
         c->tls.root_cert = c->root_cert;
         c->timeout_ms = options->timeout_ms;
         c->end = loop_now(l) + options->timeout_ms;
         deadline_init(&c->limit, too_late);
-        deferred_init(&c->later, begin_on_socket);
+        deferred_init(&c->start, begin_on_socket);
         if (options->timeout_ms)
                 loop_set(l, &c->limit, c->end);
         if (c->host[0] == '/') {
                 c->addresses.count = 1;
-                loop_defer(l, &c->later);
+                loop_defer(l, &c->start);
         } else {
                 c->resolve = resolve_start(l, c->host, 0, resolved, c);
         }

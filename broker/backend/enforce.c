@@ -52,15 +52,17 @@ static bool refuse_socket(const struct demand *d, struct error *e)
                           "min_ssl_mode is %s, but host %s is a unix socket, where there is no TLS",
                           ssl_mode_name(d->floor), d->host);
         else if (d->secret_says && !below_require(d->secret))
-                error_set(e, "08001",
-                          "the secret's ssl_mode is %s, but host %s is a unix socket, where there is "
-                          "no TLS",
-                          ssl_mode_name(d->secret), d->host);
+                error_set(
+                        e, "08001",
+                        "the secret's ssl_mode is %s, but host %s is a unix socket, where there is "
+                        "no TLS",
+                        ssl_mode_name(d->secret), d->host);
         else
-                error_set(e, "08001",
-                          "TLS is required unless min_ssl_mode says otherwise, but host %s is a unix "
-                          "socket, where there is no TLS",
-                          d->host);
+                error_set(
+                        e, "08001",
+                        "TLS is required unless min_ssl_mode says otherwise, but host %s is a unix "
+                        "socket, where there is no TLS",
+                        d->host);
         return error_hint(e, "If this server's socket can be trusted, set tls.min_ssl_mode of the "
                              "environment to disable.");
 }
@@ -70,10 +72,11 @@ static bool decide_socket(const struct demand *d, struct enforce_decision *out, 
         if (!d->floor_says || !below_require(d->floor))
                 return refuse_socket(d, e);
         if (d->options->channel_binding == BINDING_REQUIRE) {
-                error_set(e, "08001",
-                          "channel_binding is require, but host %s is a unix socket, where there is "
-                          "no TLS to bind to",
-                          d->host);
+                error_set(
+                        e, "08001",
+                        "channel_binding is require, but host %s is a unix socket, where there is "
+                        "no TLS to bind to",
+                        d->host);
                 return error_hint(e, "Set tls.channel_binding of the environment to prefer.");
         }
         *out = (struct enforce_decision){
@@ -89,22 +92,25 @@ static bool possible(const struct demand *d, struct error *e)
         /* The administrator's word settles it; a default doesn't overrule a secret in silence. */
         if (d->secret_says && d->secret == SSL_MODE_DISABLE && !d->floor_says &&
             !below_require(d->floor)) {
-                error_set(e, "08001",
-                          "the secret's ssl_mode is disable, but host %s is not this machine: TLS is "
-                          "required there",
-                          d->host);
+                error_set(
+                        e, "08001",
+                        "the secret's ssl_mode is disable, but host %s is not this machine: TLS is "
+                        "required there",
+                        d->host);
                 return error_hint(e, "Set the secret's ssl_mode to require, or, to send data and "
                                      "logins in plain text, tls.min_ssl_mode of the environment to "
                                      "disable.");
         }
         if (d->mode == SSL_MODE_DISABLE && d->options->channel_binding == BINDING_REQUIRE) {
-                error_set(e, "08001", "channel_binding is require, but ssl_mode is disable: there is "
-                                      "no TLS to bind to");
+                error_set(e, "08001",
+                          "channel_binding is require, but ssl_mode is disable: there is "
+                          "no TLS to bind to");
                 return error_hint(e, "Set tls.min_ssl_mode of the environment to require, or "
                                      "tls.channel_binding to prefer.");
         }
         if (d->mode >= SSL_MODE_VERIFY_CA && !d->options->root_cert[0]) {
-                error_set(e, "08001", "%s is %s, but there is no root_cert to verify the server with",
+                error_set(e, "08001",
+                          "%s is %s, but there is no root_cert to verify the server with",
                           d->floor == d->mode ? "min_ssl_mode" : "the secret's ssl_mode",
                           ssl_mode_name(d->mode));
                 return error_hint(e, "Set tls.root_cert of the environment to the file of the "

@@ -17,7 +17,8 @@ void greeting_free(struct greeting *g)
         g->used = 0;
 }
 
-/* What follows "B", a tab, the length and a tab, if the line starts so: a message of the server's. */
+/* What follows "B", a tab, the length and a tab, if the line starts so: a message of the server's.
+ */
 static const char *from_server(const char *line)
 {
         if (strncmp(line, "B\t", 2) != 0)

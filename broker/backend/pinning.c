@@ -13,8 +13,21 @@ unsigned pinning_most(const struct pool_options *o)
 {
         if (o->pool_mode == POOL_SESSION)
                 return UINT32_MAX;
+        if (o->pool_size == 1)
+                return 1;
         unsigned most = o->max_pinned ? o->max_pinned : o->pool_size * 3 / 4;
         return most < o->pool_size ? most : o->pool_size - 1;
+}
+
+void pinning_hold(struct pinning *p, struct pool_pin *pin, uint64_t now)
+{
+        if (pin->held)
+                return;
+        pin->held = true;
+        pin->told = false;
+        pin->since = now;
+        list_push_back(&p->held, &pin->link);
+        p->count++;
 }
 
 bool pinning_take(struct pinning *p, const struct pool_options *o, struct pool_pin *pin, uint64_t now)
@@ -23,11 +36,7 @@ bool pinning_take(struct pinning *p, const struct pool_options *o, struct pool_p
                 return true;
         if (p->count >= pinning_most(o))
                 return false;
-        pin->held = true;
-        pin->told = false;
-        pin->since = now;
-        list_push_back(&p->held, &pin->link);
-        p->count++;
+        pinning_hold(p, pin, now);
         return true;
 }
 

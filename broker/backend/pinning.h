@@ -26,10 +26,13 @@ struct pinning {
 };
 
 void pinning_init(struct pinning *p);
-/* How many may be pinned. In session mode a client has its server anyway: any number. */
+/* How many may be pinned: three quarters unless said otherwise, never all but where there is only
+ * one. In session mode a client has its server anyway: any number. */
 unsigned pinning_most(const struct pool_options *o);
 /* Grants leave if one is free. */
 bool pinning_take(struct pinning *p, const struct pool_options *o, struct pool_pin *pin, uint64_t now);
+/* The same without asking; fine if held already. */
+void pinning_hold(struct pinning *p, struct pool_pin *pin, uint64_t now);
 void pinning_drop(struct pinning *p, struct pool_pin *pin);     /* fine if not held */
 /* "pid 12 (uid 1000) LISTEN for 31 s, ..." of the first few; returns text. */
 const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, size_t size);

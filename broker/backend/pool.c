@@ -287,6 +287,11 @@ bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w)
         return false;
 }
 
+void pool_pinned(struct pool *p, struct pool_pin *pin)
+{
+        pinning_hold(&p->pinning, pin, loop_now(p->loop));
+}
+
 void pool_unpin(struct pool *p, struct pool_pin *pin)
 {
         pinning_drop(&p->pinning, pin);

@@ -56,6 +56,9 @@ void pool_leave(struct pool *p, struct pool_wait *w);
 
 /* Leave to pin: true at once, or false: queued, given(w, NULL) or failed() comes later. */
 bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w);
+/* It is pinned already, without leave: what pins was found in the middle of a message too long to be
+ * read before it was sent. Counts as the others do. */
+void pool_pinned(struct pool *p, struct pool_pin *pin);
 void pool_unpin(struct pool *p, struct pool_pin *pin);  /* fine if not held */
 
 /* The lent server comes back: lendable (track_lendable()) ... */

@@ -7,8 +7,8 @@ static void pin_wait_too_long(const struct pool *p, const struct pool_wait *w, s
         char holders[300];
         uint64_t now = loop_now(p->loop);
         const struct pool_options *o = &p->config.options;
-        error_set(e, "53400", "max_pinned: %u of %u servers may be pinned and all are; waited %llu s for "
-                  "leave to pin; held by %s", pinning_most(o), o->pool_size,
+        error_set(e, "53400", "max_pinned: %u of %u servers of %s may be pinned and all are; waited %llu s "
+                  "for leave to pin; held by %s", pinning_most(o), o->pool_size, p->environment,
                   (unsigned long long) (now - w->since) / 1000,
                   pinning_holders(&p->pinning, now, holders, sizeof holders));
         error_hint(e, "End the session state that pins (SHOW PINS), or raise max_pinned or pool_size.");
@@ -19,8 +19,8 @@ static void wait_too_long(const struct pool *p, const struct pool_wait *w, struc
         char holders[300];
         uint64_t now = loop_now(p->loop);
         pinning_holders(&p->pinning, now, holders, sizeof holders);
-        error_set(e, "53400", "query_wait_timeout: no server became free in %llu s; %u of %u in use, "
-                  "%u pinned%s%s", (unsigned long long) (now - w->since) / 1000,
+        error_set(e, "53400", "query_wait_timeout: no server of %s became free in %llu s; %u of %u in "
+                  "use, %u pinned%s%s", p->environment, (unsigned long long) (now - w->since) / 1000,
                   p->servers.count[SERVER_LENT], p->config.options.pool_size, p->pinning.count,
                   *holders ? " by " : "", holders);
         error_hint(e, "See SHOW POOLS and SHOW CLIENTS for who holds them; raise pool_size or "

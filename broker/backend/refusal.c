@@ -6,17 +6,17 @@
 #include "base/expect.h"
 
 #define PASSWORD_HINT                                                                              \
-        "Compare username and password of the secret with the role on the server; if they are "   \
+        "Compare username and password of the secret with the role on the server; if they are "    \
         "right, another secret version is in force there."
 #define NOT_POSTGRESQL_HINT "Check that host and port are those of a PostgreSQL server."
 #define BINDING_HINT                                                                               \
         "The server must offer scram-sha-256 over TLS for channel_binding require; otherwise set " \
         "tls.channel_binding of the environment to prefer."
 #define ROOT_CERT_HINT                                                                             \
-        "tls.root_cert of the environment must name a readable file with the authority that signed " \
+        "tls.root_cert of the environment must name a readable file with the authority that "      \
+        "signed "                                                                                  \
         "the server's certificate."
-#define METHOD_HINT                                                                                \
-        "Let pg_hba.conf of the server ask this user for scram-sha-256."
+#define METHOD_HINT "Let pg_hba.conf of the server ask this user for scram-sha-256."
 
 const char *connect_failure_name(enum connect_failure f)
 {
@@ -38,12 +38,14 @@ struct remedy {
 
 static const struct remedy remedies[] = {
         {"28P01", PASSWORD_HINT},
-        {"28000", "Check pg_hba.conf of the server for this host, user and database, with or without "
-                  "TLS, and that the role may log in."},
+        {"28000",
+         "Check pg_hba.conf of the server for this host, user and database, with or without "
+         "TLS, and that the role may log in."},
         {"3D000", "Check database of the secret, or of endpoint in the environment."},
         {"42501", "Grant the role CONNECT on the database."},
-        {"53300", "Raise max_connections of the server or the connection limit of role or database, "
-                  "or lower pool_size."},
+        {"53300",
+         "Raise max_connections of the server or the connection limit of role or database, "
+         "or lower pool_size."},
         {"57P01", "The server is being shut down; the broker tries again."},
         {"57P02", "The server is restarting after a crash; the broker tries again."},
         {"57P03", "The server is starting, stopping or recovering; the broker tries again."},
@@ -70,7 +72,7 @@ void refusal_answer(const char *sqlstate, const char *message, struct refusal *o
 /* ---- libpq's own errors ---- */
 
 struct phrase {
-        const char *text;       /* how it begins; with a '*' in front: what is somewhere in it */
+        const char *text; /* how it begins; with a '*' in front: what is somewhere in it */
         enum connect_failure failure;
         const char *hint;
 };
@@ -82,7 +84,8 @@ static const struct phrase phrases[] = {
          "tls.min_ssl_mode of the environment."},
         {"fe_sendauth: no password supplied", CONNECT_REFUSED, PASSWORD_HINT},
         {"incorrect server signature", CONNECT_REFUSED,
-         "The server does not know the password it asked for: check that host and port are those of "
+         "The server does not know the password it asked for: check that host and port are those "
+         "of "
          "the right server."},
         {"could not verify server signature", CONNECT_REFUSED, PASSWORD_HINT},
         {"error received from server in SCRAM exchange", CONNECT_REFUSED, PASSWORD_HINT},
@@ -94,7 +97,8 @@ static const struct phrase phrases[] = {
         {"*root certificate file", CONNECT_TLS, ROOT_CERT_HINT},
         {"*certificate verify failed", CONNECT_TLS, ROOT_CERT_HINT},
         {"*alert certificate required", CONNECT_TLS,
-         "The server wants a client certificate, and the broker has none: remove clientcert and cert "
+         "The server wants a client certificate, and the broker has none: remove clientcert and "
+         "cert "
          "from pg_hba.conf for this host."},
         {"*unsupported protocol", CONNECT_TLS, "The server must speak TLSv1.2 or newer."},
         {"*protocol version", CONNECT_TLS, "The server must speak TLSv1.2 or newer."},

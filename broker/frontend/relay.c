@@ -39,7 +39,7 @@ static void forward(struct relay *r, const struct track_request *request,
         struct bytes first, tell;
         bytes_init(&first, 0);
         bytes_init(&tell, 0);
-        if (piece->begins && t->aligned != r->track.wanted && track_quiet(t))
+        if (piece->begins && t->aligned != r->track.wanted && track_idle(t))
                 track_realign(&r->track, t, &first, &tell);
         track_send(&r->track, t, request, piece, &first);
         send_own(server_stream(r->server), &first);
@@ -73,7 +73,7 @@ static enum relay_verdict request(struct relay *r, const struct frame_piece *pie
                 break;
         }
         /* Leave to pin comes first: nobody holds a server while he waits for that, if he has none. */
-        if ((q.pins || q.may_pin) && !r->may_pin)
+        if (q.pins && !r->may_pin)
                 return RELAY_NEED_PIN;
         if (!r->server)
                 return RELAY_NEED_SERVER;

@@ -152,8 +152,10 @@ static void quiet(struct session *s)
         count_transaction(s);
         if (relay_audit(r))
                 return;
-        if (s->pin.held && !pins_hold(&r->track.pins) && !r->track.lexer)
+        if (s->pin.held && !pins_hold(&r->track.pins))
                 release_pin(s);
+        else if (pins_hold(&r->track.pins) && !session_mode(s))
+                pool_pinned(s->home->pool, &s->pin);
         if (s->farewell) {
                 session_end(s, s->farewell);
                 return;

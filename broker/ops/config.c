@@ -392,9 +392,10 @@ static void give_row(void *arg, const struct setting *setting, const char *value
                      const char *fallback)
 {
         const struct rows *r = arg;
+        const char *path = setting->path;
         OWN(free)
-        char *key = r->environment ? own_format("environments.%s.%s", r->environment, setting->path)
-                                   : own_string(setting->path);
+        char *key = r->environment ? own_format("environments.%s.%s", r->environment, path)
+                                   : own_string(path);
 
         r->row(r->arg, key, value, fallback, setting->when == SETTING_RELOAD);
 }

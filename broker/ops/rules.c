@@ -94,11 +94,10 @@ char *rules_environment_of(const char *secret_name, struct tree_mark mark, struc
 
 static bool check_socket(const struct sheet *s, struct error *e)
 {
-        const char *directory = sheet_text(s, "socket.directory"),
-                   *group = sheet_text(s, "socket.group");
-        OWN(free)
-        char *path =
-                own_format("%s/.s.PGSQL.%u", directory, (unsigned) sheet_number(s, "socket.port"));
+        const char *directory = sheet_text(s, "socket.directory");
+        const char *group = sheet_text(s, "socket.group");
+        unsigned port = (unsigned) sheet_number(s, "socket.port");
+        OWN(free) char *path = own_format("%s/.s.PGSQL.%u", directory, port);
         OWN(free) char *quoted = tree_quote(directory);
         size_t limit = sizeof((struct sockaddr_un *) NULL)->sun_path - 1;
         gid_t gid;
@@ -119,9 +118,7 @@ static bool check_socket(const struct sheet *s, struct error *e)
                 OWN(free) char *name = tree_quote(group);
 
                 sheet_error(s, "socket.group", e,
-                            "found %s, expected the name of a group of this "
-                            "system",
-                            name);
+                            "found %s, expected the name of a group of this system", name);
                 return error_hint(e, "Create the group, or correct the name.");
         }
         return true;

@@ -15,7 +15,11 @@ void value_clear(struct value *v)
         for (size_t i = 0; i < v->count; i++)
                 free(v->items[i].text);
         free(v->items);
-        *v = (struct value){0};
+        v->text = NULL;
+        v->items = NULL;
+        v->count = 0;
+        v->number = 0;
+        v->given = false;
 }
 
 void value_add(struct value *v, const char *text, struct tree_mark mark)
@@ -280,17 +284,17 @@ static char *show_list(const struct value *v, bool quoted)
         bytes_init(&list, 0);
         bytes_text(&list, quoted ? "[" : "");
         for (size_t i = 0; i < v->count; i++) {
-                OWN(free)
-                char *item = quoted ? tree_write(v->items[i].text) : own_string(v->items[i].text);
+                const char *text = v->items[i].text;
+                OWN(free) char *item = quoted ? tree_write(text) : own_string(text);
 
                 bytes_format(&list, "%s%s", i ? ", " : "", item);
         }
         bytes_text(&list, quoted ? "]" : "");
 
-        char *text = bytes_string(&list);
+        char *all = bytes_string(&list);
 
         bytes_free(&list);
-        return text;
+        return all;
 }
 
 char *value_show(const struct setting *s, const struct value *v)

@@ -296,7 +296,7 @@ struct keyring *keyring_new(struct loop *l, struct log *log, const struct keyrin
         k->arg = arg;
         k->trigger = "start";
         if (getrandom(&k->dice, sizeof k->dice, GRND_NONBLOCK) != sizeof k->dice)
-                k->dice = loop_us();
+                k->dice = (uint64_t) time(NULL);
         deferred_init(&k->drive, drive);
         deadline_init(&k->wake, woken);
         k->rotation = rotation_new(&o, loop_now(l));

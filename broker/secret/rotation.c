@@ -61,6 +61,7 @@ static void found_current(struct rotation *r, struct version *v, uint64_t now)
                 /* Whether these lead to the same database is to be asked again. */
                 r->at[STAGE_PENDING] = r->at[STAGE_PREVIOUS] = NULL;
                 r->at[STAGE_CURRENT] = v;
+                r->turns = 0;
         }
         if (r->health == HEALTH_BARRED)
                 rotation_turn(r, HEALTH_EMPTY);
@@ -140,7 +141,7 @@ static void bridge(struct rotation *r, enum rotation_health kind, uint64_t now)
         rotation_turn(r, kind);
         budget_bridge_begins(&r->budget, now);
         r->began = now;
-        r->rounds = 0;
+        r->rounds = r->turns = 0;
         if (r->step == STEP_REST)
                 round_due_by(r, now);
 }
@@ -182,6 +183,7 @@ static void after_refusal(struct rotation *r, uint64_t now)
 {
         budget_probe_refused(&r->budget, r->news, now);
         r->candidate = NULL;
+        r->turns += r->step == STEP_RETRY;
         if (!rotation_bridging(r) || r->step == STEP_RETRY)
                 round_end(r, now);
         else if (r->step == STEP_PROBE_CURRENT)

@@ -104,7 +104,7 @@ static struct version *pick_again(const struct rotation *r, uint64_t now)
 
         if (r->health == HEALTH_DENIED)
                 all[STAGE_PREVIOUS] = NULL;
-        if (r->budget.again % 4 != 3 && is_due_again(r, all[STAGE_CURRENT], now))
+        if (r->turns % 4 != 3 && is_due_again(r, all[STAGE_CURRENT], now))
                 return all[STAGE_CURRENT];
         for (unsigned i = 0; i <= STAGES; i++)
                 if (is_due_again(r, all[i], now) && (!best || all[i]->refused_at < best->refused_at))
@@ -130,11 +130,12 @@ bool round_worth_proving(struct rotation *r, const struct version *v, uint64_t n
         if (v == r->active)
                 return r->health == HEALTH_UNPROVEN;
         r->news = is_fresh(r, v) || r->asked;
-        if (version_is_bad(v) && now < v->refused_at + AGAIN_MS)
+        if ((version_is_bad(v) && now < v->refused_at + AGAIN_MS) ||
+            (v->left_at && now < v->left_at + STALE_MS))
                 return false;
         if (r->asked)
                 return budget_allows_news(&r->budget, now);
-        if (now < v->prove_at || (v->left_at && now < v->left_at + STALE_MS))
+        if (now < v->prove_at)
                 return false;
         /* A password that was rotated away won't come back, nor will one whose successor, found
          * as AWSPENDING, works. */

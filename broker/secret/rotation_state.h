@@ -72,6 +72,7 @@ struct rotation {
         uint64_t refresh_at, round_at, fetched_at;
         uint64_t fetch_after, denied_until;     /* no fetch before */
         unsigned polls, rounds;         /* exponents of the two back-offs */
+        unsigned turns;                 /* second tries in this bridge with this AWSCURRENT */
 };
 
 /* The only writers of health and step. */

@@ -137,7 +137,6 @@ static enum track_verdict look_text(struct track_client *c, const struct track_s
                 read_text(&f, sql, size);
         } else {
                 begin_pieces(c, sql, size);
-                out->may_pin = true;
         }
         if (out->named)
                 f.pins |= PIN_BIT(PIN_STATEMENT);

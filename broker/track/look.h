@@ -20,7 +20,6 @@ struct track_request {
         bool begins, ends, whole;
         uint32_t effects;               /* bits of enum sql_effect */
         uint32_t pins;                  /* kinds this message would add */
-        bool may_pin;                   /* came in pieces: what it pins isn't known in time */
         bool unnamed;                   /* Parse, Bind, Describe, Close of the unnamed statement */
         bool named;                     /* Parse or Close of a named one */
 };

@@ -74,6 +74,15 @@ void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner)
         push(t, kind, owner);
 }
 
+bool turns_own_only(const struct turns *t)
+{
+        for (uint32_t i = 0; i < t->count; i++) {
+                if (t->ring[(t->head + i) & (t->size - 1)] >> 4 == TURN_CLIENT)
+                        return false;
+        }
+        return !t->skipping && t->copy == COPY_NONE;
+}
+
 /* An error in the extended protocol: all that was sent up to the next Sync is skipped. */
 static void skip_to_sync(struct turns *t)
 {

@@ -64,6 +64,8 @@ static inline enum turn_owner turns_owner(const struct turns *t)
         return (enum turn_owner) (t->ring[t->head] >> 4);
 }
 
+/* All that is owed, if anything, is owed to the broker itself. */
+bool turns_own_only(const struct turns *t);
 /* A reply of this type came. False: it can't be the answer to what was asked, the connection can't
  * be trusted any more. NoticeResponse, ParameterStatus and NotificationResponse don't come here. */
 bool turns_replied(struct turns *t, uint8_t type);

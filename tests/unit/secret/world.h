@@ -358,4 +358,33 @@ static inline void world_run(struct world *w, uint64_t ms)
         }
 }
 
+/* ---- For tests ---- */
+
+/* Settled on version 1, the clients as given. */
+static inline struct world *settled(bool load)
+{
+        struct world *w = world_new(42);
+
+        w->load = load;
+        world_run(w, 5000);
+        assert_int_equal(w->active, 1);
+        assert_string_equal(rotation_describe(w->r), "settled");
+        w->refused = w->probes = w->fetches = w->others_fetched = w->adoptions = 0;
+        return w;
+}
+
+static inline void is(const struct world *w, int active, const char *health)
+{
+        assert_int_equal(w->active, active);
+        assert_string_equal(rotation_describe(w->r), health);
+}
+
+/* Clients could go on within `ms` of `since`. */
+static inline void back_within(const struct world *w, uint64_t since, uint64_t ms)
+{
+        assert_true(w->may_login);
+        assert_true(w->up_at >= since);
+        assert_in_range(w->up_at - since, 0, ms);
+}
+
 #endif

@@ -1,0 +1,218 @@
+#include "ops/snapshot_pools.h"
+
+#include <string.h>
+
+const char *snapshot_login(const struct pool *p)
+{
+        const struct credential *c = keyring_active(p->keyring);
+        return c ? c->document->username : "";
+}
+
+unsigned snapshot_waiting(const struct pool *p)
+{
+        return p->waiting.count + p->pinning.waiting.count;
+}
+
+static const char *mode_name(const struct pool *p)
+{
+        return p->config.options.pool_mode == POOL_SESSION ? "session" : "transaction";
+}
+
+/* ---- POOLS ---- */
+
+static const struct snapshot_column pools_columns[] = {
+        {"database", 's', "The environment."},
+        {"user", 's', "The name that new server connections log in with: the secret's."},
+        {"cl_active", 'i', "Clients that have a server or want none at the moment."},
+        {"cl_waiting", 'i', "Clients that wait for a server or for leave to pin."},
+        {"cl_active_cancel_req", 'i', "0: cancel requests are not counted."},
+        {"cl_waiting_cancel_req", 'i', "0: cancel requests are not counted."},
+        {"sv_active", 'i', "Servers that a client has."},
+        {"sv_active_cancel", 'i', "0: cancel requests are not counted."},
+        {"sv_being_canceled", 'i', "0: cancel requests are not counted."},
+        {"sv_idle", 'i', "Servers that may be lent at once."},
+        {"sv_used", 'i', "0: no server needs a check before it is lent."},
+        {"sv_tested", 'i', "Servers that are being cleaned after a client left them as they were."},
+        {"sv_login", 'i', "Server connections that are being made."},
+        {"maxwait", 'i', "How long the client that waits longest has waited, in whole seconds."},
+        {"maxwait_us", 'i', "The microseconds on top of maxwait."},
+        {"pool_mode", 's', "For how long a client keeps its server: transaction or session."},
+        {"load_balance_hosts", 's', "NULL: an environment has one host."},
+};
+
+static uint64_t longest_wait(const struct pool *p)
+{
+        const struct pool_wait *server = wait_first(&p->waiting);
+        const struct pool_wait *pin = wait_first(&p->pinning.waiting);
+        uint64_t now = loop_us(), longest = 0;
+        if (server && now > server->since_us)
+                longest = now - server->since_us;
+        if (pin && now > pin->since_us && now - pin->since_us > longest)
+                longest = now - pin->since_us;
+        return longest;
+}
+
+static void pools_row(const struct pool *p, struct snapshot_rows *r)
+{
+        const unsigned *servers = p->servers.count;
+        unsigned waiting = snapshot_waiting(p);
+        uint64_t longest = longest_wait(p);
+        snapshot_text(r, p->environment);
+        snapshot_text(r, snapshot_login(p));
+        snapshot_count(r, p->clients > waiting ? p->clients - waiting : 0);
+        snapshot_count(r, waiting);
+        snapshot_count(r, 0);
+        snapshot_count(r, 0);
+        snapshot_count(r, servers[SERVER_LENT]);
+        snapshot_count(r, 0);
+        snapshot_count(r, 0);
+        snapshot_count(r, servers[SERVER_IDLE]);
+        snapshot_count(r, 0);
+        snapshot_count(r, servers[SERVER_CLEANING]);
+        snapshot_count(r, servers[SERVER_LOGIN]);
+        snapshot_count(r, longest / 1000000);
+        snapshot_count(r, longest % 1000000);
+        snapshot_text(r, mode_name(p));
+        snapshot_text(r, NULL);
+        snapshot_end(r);
+}
+
+static void pools_rows(const struct snapshot_world *w, struct snapshot_rows *r)
+{
+        const struct sessions_environment *v;
+        list_each(v, &w->sessions->environments, struct sessions_environment, link)
+                pools_row(v->pool, r);
+}
+
+const struct snapshot snapshot_pools = {
+        .name = "POOLS",
+        .description = "Clients and servers of each environment, counted by what they are at.",
+        SNAPSHOT_OF(pools_columns),
+        .rows = pools_rows,
+};
+
+/* ---- DATABASES ---- */
+
+static const struct snapshot_column databases_columns[] = {
+        {"name", 's', "The environment."},
+        {"host", 's', "The server's host, as the secret in use says; NULL while there is none."},
+        {"port", 'i', "The server's port; 0 while there is no secret."},
+        {"database", 's', "The database on that server; NULL while there is no secret."},
+        {"force_user", 's', "The name that new server connections log in with: the secret's."},
+        {"pool_size", 'i', "How many server connections there may be."},
+        {"min_pool_size", 'i', "How many are kept open."},
+        {"reserve_pool_size", 'i', "How many more there may be when clients wait for long."},
+        {"server_lifetime", 'i', "After how many seconds a server connection is replaced."},
+        {"pool_mode", 's', "For how long a client keeps its server: transaction or session."},
+        {"load_balance_hosts", 's', "NULL: an environment has one host."},
+        {"max_connections", 'i', "pool_size and reserve_pool_size together."},
+        {"current_connections", 'i', "Server connections there are, those being made included."},
+        {"max_client_connections", 'i', "How many clients it takes; 0: only the broker's limit counts."},
+        {"current_client_connections", 'i', "How many clients it has."},
+        {"paused", 'i', "1 from PAUSE to RESUME."},
+        {"disabled", 'i', "0: DISABLE is not in this version."},
+};
+
+static void databases_row(const struct pool *p, struct snapshot_rows *r)
+{
+        const struct pool_options *o = &p->config.options;
+        const struct credential *c = keyring_active(p->keyring);
+        snapshot_text(r, p->environment);
+        snapshot_text(r, c ? c->document->host : NULL);
+        snapshot_count(r, c ? c->document->port : 0);
+        snapshot_text(r, c ? c->document->database : NULL);
+        snapshot_text(r, snapshot_login(p));
+        snapshot_count(r, o->pool_size);
+        snapshot_count(r, o->min_pool_size);
+        snapshot_count(r, o->reserve_pool_size);
+        snapshot_count(r, o->server_lifetime / 1000);
+        snapshot_text(r, mode_name(p));
+        snapshot_text(r, NULL);
+        snapshot_count(r, (uint64_t) o->pool_size + o->reserve_pool_size);
+        snapshot_count(r, server_total(&p->servers));
+        snapshot_count(r, o->max_client_conn);
+        snapshot_count(r, p->clients);
+        snapshot_count(r, p->paused);
+        snapshot_count(r, 0);
+        snapshot_end(r);
+}
+
+static void databases_rows(const struct snapshot_world *w, struct snapshot_rows *r)
+{
+        const struct sessions_environment *v;
+        list_each(v, &w->sessions->environments, struct sessions_environment, link)
+                databases_row(v->pool, r);
+}
+
+const struct snapshot snapshot_databases = {
+        .name = "DATABASES",
+        .description = "Where each environment leads, and its limits.",
+        SNAPSHOT_OF(databases_columns),
+        .rows = databases_rows,
+};
+
+/* ---- USERS ---- */
+
+static const struct snapshot_column users_columns[] = {
+        {"name", 's', "A name that server connections log in with."},
+        {"pool_size", 'i', "pool_size of its environments together."},
+        {"reserve_pool_size", 'i', "reserve_pool_size of its environments together."},
+        {"pool_mode", 's', "NULL: each environment has its own."},
+        {"max_user_connections", 'i', "0: there is no limit by user."},
+        {"current_connections", 'i', "Server connections of its environments."},
+        {"max_user_client_connections", 'i', "0: there is no limit by user."},
+        {"current_client_connections", 'i', "Clients of its environments."},
+};
+
+/* The first environment with this login has the row, for all of them. */
+static bool is_first(const struct snapshot_world *w, const struct sessions_environment *v)
+{
+        const struct sessions_environment *before;
+        list_each(before, &w->sessions->environments, struct sessions_environment, link) {
+                if (before == v)
+                        return true;
+                if (strcmp(snapshot_login(before->pool), snapshot_login(v->pool)) == 0)
+                        return false;
+        }
+        return false;
+}
+
+static void users_row(const struct snapshot_world *w, const char *name, struct snapshot_rows *r)
+{
+        const struct sessions_environment *v;
+        uint64_t size = 0, reserve = 0, servers = 0, clients = 0;
+        list_each(v, &w->sessions->environments, struct sessions_environment, link) {
+                if (strcmp(snapshot_login(v->pool), name) != 0)
+                        continue;
+                size += v->pool->config.options.pool_size;
+                reserve += v->pool->config.options.reserve_pool_size;
+                servers += server_total(&v->pool->servers);
+                clients += v->pool->clients;
+        }
+        snapshot_text(r, name);
+        snapshot_count(r, size);
+        snapshot_count(r, reserve);
+        snapshot_text(r, NULL);
+        snapshot_count(r, 0);
+        snapshot_count(r, servers);
+        snapshot_count(r, 0);
+        snapshot_count(r, clients);
+        snapshot_end(r);
+}
+
+static void users_rows(const struct snapshot_world *w, struct snapshot_rows *r)
+{
+        const struct sessions_environment *v;
+        list_each(v, &w->sessions->environments, struct sessions_environment, link) {
+                const char *name = snapshot_login(v->pool);
+                if (*name && is_first(w, v))
+                        users_row(w, name, r);
+        }
+}
+
+const struct snapshot snapshot_users = {
+        .name = "USERS",
+        .description = "The names that server connections log in with.",
+        SNAPSHOT_OF(users_columns),
+        .rows = users_rows,
+};
