@@ -105,23 +105,28 @@ static int rotation_with(const struct status *s, const struct status_environment
 }
 
 /* A new version being proven while the old one works is no bridge: nothing is held up by it. */
-static bool is_bridging(const struct status *s, const struct status_environment *v)
+static bool is_bridging(const struct status *s, int running)
 {
-        int row = rotation_with(s, v, "running");
+        const PGresult *rotations = s->shown[STATUS_ROTATIONS];
 
-        return row >= 0 &&
-               (table_number(s->shown[STATUS_ROTATIONS], row, "bridged_ms") > 0 ||
-                table_matches(s->shown[STATUS_ROTATIONS], row, "trigger", "login refused"));
+        return running >= 0 && (table_number(rotations, running, "bridged_ms") > 0 ||
+                                table_matches(rotations, running, "trigger", "login refused"));
+}
+
+/* A version is being proven in place of one that works: a login that failed was its. */
+static bool is_proving(const struct status *s, int running)
+{
+        return running >= 0 && *table_text(s->shown[STATUS_ROTATIONS], running, "from_version");
 }
 
 /* The last login or fetch failed, and somebody suffers from it or will. */
-static bool cannot_connect(const struct status_environment *v, const char *last_error)
+static bool cannot_connect(const struct status_environment *v, const char *last_error, bool proving)
 {
         long long servers = v->active + v->idle + v->cleaning;
 
         if (!*last_error)
                 return false;
-        return servers == 0 || (v->longest_wait >= 1 && servers < v->size);
+        return (servers == 0 && !proving) || (v->longest_wait >= 1 && servers < v->size);
 }
 
 static enum status_health judge(const struct status *s, struct status_environment *v)
@@ -129,6 +134,7 @@ static enum status_health judge(const struct status *s, struct status_environmen
         const PGresult *databases = s->shown[STATUS_DATABASES];
         const char *last_error = table_text(secrets_of(s), v->secret, "last_error");
         const char *colon = *last_error ? ": " : "";
+        int running = rotation_with(s, v, "running");
 
         if (!*table_text(secrets_of(s), v->secret, "version_id")) {
                 snprintf(v->why, sizeof v->why, "no credentials%s%s", colon, last_error);
@@ -146,12 +152,12 @@ static enum status_health judge(const struct status *s, struct status_environmen
                 snprintf(v->why, sizeof v->why, "no server is lent until RESUME");
                 return STATUS_PAUSED;
         }
-        if (is_bridging(s, v)) {
+        if (is_bridging(s, running)) {
                 snprintf(v->why, sizeof v->why,
                          "the server refuses the credentials, others are looked for");
                 return STATUS_BRIDGING;
         }
-        if (cannot_connect(v, last_error)) {
+        if (cannot_connect(v, last_error, is_proving(s, running))) {
                 snprintf(v->why, sizeof v->why, "no new server connection: %s", last_error);
                 return STATUS_FAILING;
         }

@@ -24,7 +24,7 @@ struct attempt {
         const char *sslmode, *hostaddr; /* hostaddr NULL: a unix socket */
         PGconn *pg;
         PostgresPollingStatusType next; /* what the last step said */
-        struct error farewell;          /* FATAL or ERROR that libpq took for a notice */
+        struct refusal farewell;        /* FATAL or ERROR that libpq took for a notice */
         FILE *trace;
         char trace_buffer[512];
         struct greeting greeting;
@@ -157,8 +157,7 @@ static void noticed(void *arg, const PGresult *result)
                 severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
         /* FATAL, ERROR, PANIC; none of the milder ones begins so. */
         if (severity && severity[0] && strchr("FEP", severity[0]))
-                error_set(&a->farewell, sqlstate ? sqlstate : "08006", "%s",
-                          message && message[0] ? message : "no reason was given");
+                refusal_answer(sqlstate ? sqlstate : "08006", message ? message : "", &a->farewell);
 }
 
 static ssize_t traced(void *greeting, const char *p, size_t n)
@@ -231,14 +230,17 @@ static void attempt_run(void *arg)
 
 /* ---- one address ---- */
 
-static const char *place(const struct connect *c, char *text, size_t size)
+/* Says in psql's words where it failed. */
+static bool refuse(struct connect *c, const struct refusal *why)
 {
+        struct error *e = &c->why.error;
+
+        c->why = *why;
         if (c->host[0] == '/')
-                snprintf(text, size, "server on socket \"%s/.s.PGSQL.%u\"", c->host, c->port);
-        else
-                snprintf(text, size, "server at \"%s\" (%s), port %u", c->host,
-                         c->addresses.text[c->at], c->port);
-        return text;
+                return error_context(e, "connection to server on socket \"%s/.s.PGSQL.%u\" failed",
+                                     c->host, c->port);
+        return error_context(e, "connection to server at \"%s\" (%s), port %u failed", c->host,
+                             c->addresses.text[c->at], c->port);
 }
 
 static void attempt_start(struct connect *c, const char *sslmode)
@@ -287,39 +289,29 @@ static void login_failed(struct connect *c)
         }
         /* "It is starting" says more than "nobody listens there". */
         if (!starting || why.failure != CONNECT_NETWORK)
-                c->why = why;
+                refuse(c, &why);
         c->why.elsewhere = why.elsewhere;
         address_failed(c);
 }
 
 /* ---- taking over ---- */
 
-static bool refuse(struct connect *c, enum connect_failure failure, const char *sqlstate,
-                   const char *text, const char *hint)
-{
-        char where[256];
-
-        c->why = (struct refusal){.failure = failure};
-        error_set(&c->why.error, sqlstate, "connection to %s failed: %s",
-                  place(c, where, sizeof where), text);
-        return error_hint(&c->why.error, "%s", hint);
-}
-
 static bool take_over(struct connect *c, struct attempt *a)
 {
-        struct error e = {0};
+        struct refusal why = a->farewell;
         bool tls_to_blame;
 
-        if (error_is_set(&a->farewell)) {
-                refusal_answer(a->farewell.sqlstate, a->farewell.text, &c->why);
-                return error_context(&c->why.error, "the server ended the session after login");
+        if (error_is_set(&why.error)) {
+                error_context(&why.error, "the server ended the session after login");
+                return refuse(c, &why);
         }
         PQuntrace(a->pg); /* flushes */
-        c->connection =
-                connection_adopt(c->loop, a->pg, &a->greeting, a->sslmode, &tls_to_blame, &e);
-        if (!c->connection)
-                return refuse(c, tls_to_blame ? CONNECT_TLS : CONNECT_NETWORK, e.sqlstate, e.text,
-                              e.hint);
+        c->connection = connection_adopt(c->loop, a->pg, &a->greeting, a->sslmode, &tls_to_blame,
+                                         &why.error);
+        if (!c->connection) {
+                why.failure = tls_to_blame ? CONNECT_TLS : CONNECT_NETWORK;
+                return refuse(c, &why);
+        }
         a->pg = NULL;
         c->connection->port = c->port;
         snprintf(c->connection->address, sizeof c->connection->address, "%s",
@@ -332,7 +324,7 @@ static void probed(void *arg, const struct refusal *why)
         struct connect *c = arg;
 
         if (why)
-                c->why = *why;
+                refuse(c, why);
         settle(c, why ? NULL : TAKE(c->connection));
 }
 
@@ -417,18 +409,18 @@ static void too_late(struct deadline *d)
                               : c->stage == REFUSAL_LOGIN     ? "end of the login"
                                                               : "answer";
         uint64_t now = loop_now(c->loop);
-        char text[80];
+        struct refusal why = {.failure = CONNECT_TIMEOUT};
 
         if (c->resolve) {
-                c->why.failure = CONNECT_TIMEOUT;
-                error_set(&c->why.error, "08001", "host \"%s\" was not looked up within %u ms",
+                error_set(&why.error, "08001", "host \"%s\" was not looked up within %u ms",
                           c->host, c->timeout_ms);
-                error_hint(&c->why.error, NAMES_HINT);
+                error_hint(&why.error, NAMES_HINT);
+                c->why = why;
         } else {
-                snprintf(text, sizeof text, "no %s within %u ms", missing,
-                         (unsigned) (now - c->began));
-                refuse(c, CONNECT_TIMEOUT, "08001", text,
-                       c->stage == REFUSAL_REACHING ? REACH_HINT : SLOW_HINT);
+                error_set(&why.error, "08001", "no %s within %u ms", missing,
+                          (unsigned) (now - c->began));
+                error_hint(&why.error, c->stage == REFUSAL_REACHING ? REACH_HINT : SLOW_HINT);
+                refuse(c, &why);
         }
         c->why.elsewhere = !c->connection && now < c->end;
         address_failed(c);

@@ -48,7 +48,7 @@ static bool below_require(enum ssl_mode m)
 static bool refuse_socket(const struct demand *d, struct error *e)
 {
         if (d->floor_says)
-                error_set(e, "08001",
+                error_set(e, POLICY,
                           "min_ssl_mode is %s, but host %s is a unix socket, where there is no TLS",
                           ssl_mode_name(d->floor), d->host);
         else if (d->secret_says && !below_require(d->secret))
@@ -102,14 +102,14 @@ static bool possible(const struct demand *d, struct error *e)
                                      "disable.");
         }
         if (d->mode == SSL_MODE_DISABLE && d->options->channel_binding == BINDING_REQUIRE) {
-                error_set(e, "08001",
+                error_set(e, POLICY,
                           "channel_binding is require, but ssl_mode is disable: there is "
                           "no TLS to bind to");
                 return error_hint(e, "Set tls.min_ssl_mode of the environment to require, or "
                                      "tls.channel_binding to prefer.");
         }
         if (d->mode >= SSL_MODE_VERIFY_CA && !d->options->root_cert[0]) {
-                error_set(e, "08001",
+                error_set(e, POLICY,
                           "%s is %s, but there is no root_cert to verify the server with",
                           d->floor == d->mode ? "min_ssl_mode" : "the secret's ssl_mode",
                           ssl_mode_name(d->mode));

@@ -137,15 +137,20 @@ void logins_probe(struct logins *g, struct credential *c)
         start(g, c, true);
 }
 
-bool logins_given_up(const struct logins *g, struct error *e)
+bool logins_failing(const struct logins *g, struct error *e)
 {
         if (!g->failures)
-                return false;
-        uint64_t failing = loop_now(g->loop) - g->failing_since;
-        if (!g->hopeless && failing < g->options->server_login_retry)
                 return false;
         error_set(e, "08001", "server unreachable: %s", g->failure.text);
         error_hint(e, "%s", g->failure.hint[0] ? g->failure.hint
                                                : "Check the database server; the broker goes on trying.");
         return true;
+}
+
+bool logins_given_up(const struct logins *g, struct error *e)
+{
+        uint64_t failing = loop_now(g->loop) - g->failing_since;
+        if (!g->failures || (!g->hopeless && failing < g->options->server_login_retry))
+                return false;
+        return logins_failing(g, e);
 }

@@ -37,5 +37,7 @@ void logins_probe(struct logins *g, struct credential *c);
 /* True when a client that waits for its first server is to be told: `e`. Only while no server is
  * there at all. */
 bool logins_given_up(const struct logins *g, struct error *e);
+/* Do logins fail at the moment? `e` says how (08001). */
+bool logins_failing(const struct logins *g, struct error *e);
 
 #endif

@@ -18,6 +18,8 @@ static void wait_too_long(const struct pool *p, const struct pool_wait *w, struc
 {
         char holders[300];
         uint64_t now = loop_now(p->loop);
+        if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
+                return;
         pinning_holders(&p->pinning, now, holders, sizeof holders);
         error_set(e, "53400", "query_wait_timeout: no server of %s became free in %llu s; %u of %u in "
                   "use, %u pinned%s%s", p->environment, (unsigned long long) (now - w->since) / 1000,

@@ -18,6 +18,8 @@
         "the server's certificate."
 #define METHOD_HINT "Let pg_hba.conf of the server ask this user for scram-sha-256."
 
+#define UNSAID "no reason was given"
+
 const char *connect_failure_name(enum connect_failure f)
 {
         static const char *const names[] = {
@@ -65,7 +67,7 @@ static void set_server_error(struct refusal *out, const char *sqlstate)
 void refusal_answer(const char *sqlstate, const char *message, struct refusal *out)
 {
         *out = (struct refusal){0};
-        error_set(&out->error, sqlstate, "%s", message);
+        error_set(&out->error, sqlstate, "%s", message[0] ? message : UNSAID);
         set_server_error(out, sqlstate);
 }
 
@@ -199,12 +201,11 @@ void refusal_read(const char *message, enum refusal_stage stage, struct refusal 
 
         said = said ? said + sizeof failed - 1 : message;
 
-        int place = (int) (said - message);
         bool server = server_said(&said, sqlstate);
 
         *out = (struct refusal){0};
         flatten(said, server, line, sizeof line);
-        error_set(&out->error, sqlstate[0] ? sqlstate : "08001", "%.*s%s", place, message, line);
+        error_set(&out->error, sqlstate[0] ? sqlstate : "08001", "%s", line[0] ? line : UNSAID);
         if (sqlstate[0])
                 set_server_error(out, sqlstate);
         else if (server)

@@ -31,7 +31,8 @@ struct refusal {
         bool elsewhere;                 /* another address of the host may do better */
 };
 
-/* `message` is PQerrorMessage() of a connection to one address with PQERRORS_VERBOSE. */
+/* `message` is PQerrorMessage() of a connection to one address with PQERRORS_VERBOSE. The place in
+ * front of it ("connection to server at ... failed: ") is left out: libpq names host or address. */
 void refusal_read(const char *message, enum refusal_stage stage, struct refusal *out);
 /* The same for an ErrorResponse that was read without libpq. */
 void refusal_answer(const char *sqlstate, const char *message, struct refusal *out);

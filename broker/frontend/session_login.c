@@ -31,7 +31,7 @@ static void welcome(struct session *s)
         free(TAKE(s->groups));
         stream_retarget(s->relay.client, &session_client_events, s);
         s->home->pool->stats.total.client_login_count++;
-        log_debug(s->log, "client connected", log_str("environment", s->home->pool->environment),
+        log_info(s->log, "client connected", log_str("environment", s->home->pool->environment),
                   log_int("client", (int64_t) s->id), log_int("pid", s->pid), log_int("uid", s->uid),
                   log_str("user", s->user));
         if (s->relay.server && !session_mode(s))

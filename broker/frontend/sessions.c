@@ -1,9 +1,8 @@
 #include "frontend/sessions.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/own.h"
-#include "wire/compose.h"
 
 static bool is_console(const char *database)
 {
@@ -24,6 +23,22 @@ static bool refuse_draining(const struct sessions *ss, struct error *e)
         return true;
 }
 
+/* The environments that the peer may use. */
+static const char *names_for(const struct sessions *ss, const struct listen_peer *peer, char *text,
+                             size_t size)
+{
+        const struct sessions_environment *v;
+        size_t at = 0;
+        text[0] = '\0';
+        list_each(v, &ss->environments, struct sessions_environment, link) {
+                if (at >= size || !access_allows(&v->access, &ss->self, peer))
+                        continue;
+                int n = snprintf(text + at, size - at, "%s%s", at ? ", " : "", v->name);
+                at += n > 0 ? (size_t) n : 0;
+        }
+        return text;
+}
+
 static struct home *find_home(void *arg, struct session *s, const char *database, struct error *e)
 {
         struct sessions *ss = arg;
@@ -32,8 +47,10 @@ static struct home *find_home(void *arg, struct session *s, const char *database
         if (refuse_draining(ss, e))
                 return NULL;
         if (!v) {
+                char names[160];
                 error_set(e, "3D000", "environment \"%s\" does not exist", database);
-                error_hint(e, "The database name is the name of one of the broker's environments.");
+                error_hint(e, "The database name is the name of an environment; yours are: %s.",
+                           names_for(ss, &peer, names, sizeof names));
                 return NULL;
         }
         if (!access_allows(&v->access, &ss->self, &peer)) {
@@ -83,25 +100,20 @@ struct sessions *sessions_new(struct loop *l, struct log *log)
         ss->loop = l;
         ss->log = log;
         ss->self = access_self();
+        doorman_init(&ss->doorman, l);
         ss->max_client_conn = 10000;
         list_init(&ss->all);
         list_init(&ss->environments);
         return ss;
 }
 
-/* Refused before it takes a slot: the error goes out if the socket takes it, nothing is waited for. */
+/* Refused before it takes a slot. */
 static void turn_away(struct sessions *ss, int fd, const struct listen_peer *peer, const struct error *e)
 {
-        struct bytes b;
-        bytes_init(&b, 0);
-        compose_error(&b, "FATAL", e);
         ss->refused++;
         log_info(ss->log, "client refused", log_int("pid", peer->pid), log_int("uid", peer->uid),
                  log_reason(e));
-        ssize_t n = write(fd, bytes_data(&b), bytes_length(&b));
-        (void) n;
-        bytes_free(&b);
-        close(fd);
+        doorman_refuse(&ss->doorman, fd, e);
 }
 
 static bool known(const struct sessions *ss, const struct listen_peer *peer)
@@ -247,6 +259,7 @@ void sessions_free(struct sessions *ss)
                 session_end(s, &e);
         while (!list_empty(&ss->environments))
                 free_environment(list_first(&ss->environments, struct sessions_environment, link));
+        doorman_free(&ss->doorman);
         access_list_free(&ss->admin);
         free(ss);
 }

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "frontend/access.h"
+#include "frontend/doorman.h"
 #include "frontend/session.h"
 
 /* One environment, as the configuration says. */
@@ -24,6 +25,7 @@ struct sessions {
         unsigned count, max_client_conn;
         uint64_t ids, refused;
         struct access_list admin;
+        struct doorman doorman;
         struct access_self self;
         uint64_t login_timeout;         /* ms */
         bool draining;

@@ -92,18 +92,6 @@ static bool unknown(const struct search *s, int why)
         return error_hint(s->e, "Create the %s, or correct the name.", s->kind);
 }
 
-static bool nobody(const struct search *s, unsigned id)
-{
-        OWN(free) char *quoted = tree_quote(s->item->text);
-
-        tree_error(s->e, s->item->mark, "%s: found %s (id %u), expected a %s other than this one",
-                   s->path, quoted, id, s->kind);
-        return error_hint(s->e,
-                          "The kernel shows everybody it has no id for as %u, so that it never "
-                          "matches a list: use an account of its own.",
-                          id);
-}
-
 static bool add_users(const struct search *where, const struct value *v,
                       const struct access_self *self, struct access_list *out)
 {
@@ -116,9 +104,9 @@ static bool add_users(const struct search *where, const struct value *v,
                 s.item = &v->items[i];
                 if (!account_user(s.item->text, &uid, &why))
                         return unknown(&s, why);
-                if (!access_is_somebody(self, uid))
-                        return nobody(&s, uid);
-                access_list_add_user(out, uid);
+                /* Everybody the kernel has no id for is shown as that one: it never matches. */
+                if (access_is_somebody(self, uid))
+                        access_list_add_user(out, uid);
         }
         return true;
 }
@@ -135,9 +123,8 @@ static bool add_groups(const struct search *where, const struct value *v,
                 s.item = &v->items[i];
                 if (!account_group(s.item->text, &gid, &why))
                         return unknown(&s, why);
-                if (!access_is_some_group(self, gid))
-                        return nobody(&s, gid);
-                access_list_add_group(out, gid);
+                if (access_is_some_group(self, gid))
+                        access_list_add_group(out, gid);
         }
         return true;
 }

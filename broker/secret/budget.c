@@ -5,12 +5,12 @@
 enum {
         MINUTE = 60000,
         FIRST_MINUTE = 12,
-        NEWS = 4,              /* of these twelve */
-        AGAIN = 4,             /* likewise, which leaves four for ordinary logins under way */
-        UNDER_WAY_MS = 20000,  /* how long one of those may last */
+        NEWS = 4,             /* of these twelve */
+        AGAIN = 4,            /* likewise, which leaves four for ordinary logins under way */
+        UNDER_WAY_MS = 20000, /* how long one of those may last */
         LATER_MINUTE = 4,
         LATER_MINUTE_AGAIN = 3, /* one is left for news */
-        GAP_MS = 1000,         /* doubled at each second try */
+        GAP_MS = 1000,          /* doubled at each second try */
         GAP_CAP_MS = 20000,
 };
 

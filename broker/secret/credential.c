@@ -71,7 +71,8 @@ struct held *credentials_find(struct credentials *cs, const char *version)
         return NULL;
 }
 
-struct credential *credentials_read(struct credentials *cs, struct source_answer *a, enum secret_stage s)
+struct credential *credentials_read(struct credentials *cs, struct source_answer *a,
+                                    enum secret_stage s)
 {
         struct held *h = credentials_find(cs, a->version_id);
         struct credential *c;

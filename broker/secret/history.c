@@ -26,8 +26,11 @@ struct keyring_rotation *history_begin(struct history *h, const char *trigger, c
         h->count++;
         h->running = true;
         x = history_at(h, 0);
-        *x = (struct keyring_rotation){.started = time(NULL), .trigger = trigger, .stage = "",
-                                       .waiters = h->waiters, .outcome = "running"};
+        *x = (struct keyring_rotation){.started = time(NULL),
+                                       .trigger = trigger,
+                                       .stage = "",
+                                       .waiters = h->waiters,
+                                       .outcome = "running"};
         snprintf(x->from_version, sizeof x->from_version, "%s", from);
         log_info(h->log, event, log_str("environment", h->environment), log_str("trigger", trigger),
                  log_str("from_version", from), log_int("waiters", h->waiters));

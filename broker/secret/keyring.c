@@ -10,8 +10,8 @@
 #include "base/own.h"
 
 enum {
-        SAY_AGAIN_MS = 60000,   /* the same fetch error is not logged more often */
-        SOON_MS = 1500,         /* a refresh that was asked for begins within this time */
+        SAY_AGAIN_MS = 60000, /* the same fetch error is not logged more often */
+        SOON_MS = 1500,       /* a refresh that was asked for begins within this time */
 };
 
 /* What was last seen of the machine, and what the owner was last told. */
@@ -39,10 +39,10 @@ struct keyring {
         bool fetching;
         enum secret_stage fetching_stage;
         uint32_t probe_serial;
-        const char *trigger;    /* of the round */
+        const char *trigger; /* of the round */
 
         struct credentials credentials;
-        struct credential *active, *current;    /* current: AWSCURRENT as last fetched */
+        struct credential *active, *current; /* current: AWSCURRENT as last fetched */
         uint32_t generation;
         struct seen seen;
         struct told told;
@@ -51,7 +51,7 @@ struct keyring {
         int64_t fetched;
         struct error fetch_error, login_error;
         uint64_t said_at;
-        char unfit[ROTATION_VERSION];   /* the last version that leads elsewhere */
+        char unfit[ROTATION_VERSION]; /* the last version that leads elsewhere */
 };
 
 /* ---- What the machine has done ---- */
@@ -151,8 +151,8 @@ static void fetched(void *arg, struct source_answer *answer)
 {
         struct keyring *k = arg;
         bool found = answer->verdict == SOURCE_FOUND, fit = false;
-        struct credential *c = found ? credentials_read(&k->credentials, answer, k->fetching_stage)
-                                     : NULL;
+        struct credential *c =
+                found ? credentials_read(&k->credentials, answer, k->fetching_stage) : NULL;
 
         k->fetching = false;
         if (c) {
@@ -165,8 +165,8 @@ static void fetched(void *arg, struct source_answer *answer)
         } else if (k->fetching_stage == STAGE_CURRENT || answer->verdict != SOURCE_NONE) {
                 complain(k, answer);
         }
-        rotation_fetched(k->rotation, k->fetching_stage, answer->verdict, c ? c->version_id : "", fit,
-                         answer->retry_ms, loop_now(k->loop));
+        rotation_fetched(k->rotation, k->fetching_stage, answer->verdict, c ? c->version_id : "",
+                         fit, answer->retry_ms, loop_now(k->loop));
         credentials_forget(&k->credentials, k->rotation);
         if (fit && rotation_knows(k->rotation, c->version_id))
                 credentials_keep(&k->credentials, c, answer->request_id);
@@ -225,7 +225,8 @@ static void tell(struct keyring *k)
 {
         struct told now = {k->active, keyring_may_login(k), keyring_given_up(k, NULL)};
         struct told was = k->told;
-        bool elsewhere = was.active && now.active && credential_is_elsewhere(was.active, now.active);
+        bool elsewhere =
+                was.active && now.active && credential_is_elsewhere(was.active, now.active);
         struct error e = {0};
 
         if (now.given_up && !was.given_up && keyring_given_up(k, &e))
@@ -272,7 +273,8 @@ static uint32_t dice(void *arg, uint32_t below)
         return (uint32_t) ((x >> 32) * below >> 32);
 }
 
-static struct rotation_options rotation_options_of(struct keyring *k, const struct keyring_options *o)
+static struct rotation_options rotation_options_of(struct keyring *k,
+                                                   const struct keyring_options *o)
 {
         return (struct rotation_options){o->poll_ms, o->bridge_ms, dice, k};
 }
@@ -364,7 +366,8 @@ void keyring_login(struct keyring *k, struct credential *c, enum rotation_login 
                 history_refused(k->history, c->version_id);
         if (refused && asked && rotation_proven(k->rotation))
                 say_refused(k, c);
-        if (how == ROTATION_OK && rotation_proven(k->rotation) && !rotation_provisional(k->rotation))
+        if (how == ROTATION_OK && rotation_proven(k->rotation) &&
+            !rotation_provisional(k->rotation))
                 error_clear(&k->login_error);
 }
 
@@ -416,11 +419,14 @@ static void say_what_was_tried(const struct keyring *k, struct error *e)
 
         bytes_init(&tried, 0);
         credentials_refused(&k->credentials, &tried);
-        error_set(e, "08001", "the server has refused the credentials of %s for %d s: version %.*s; last: %s",
+        error_set(e, "08001",
+                  "the server has refused the credentials of %s for %d s: version %.*s; last: %s",
                   k->environment, (int) (ms / 1000), (int) bytes_length(&tried),
                   bytes_length(&tried) ? (const char *) bytes_data(&tried) : "",
                   k->login_error.text);
-        error_hint(e, "set the role's password to what %s holds, or correct the secret; the broker goes on trying",
+        error_hint(e,
+                   "set the role's password to what %s holds, or correct the secret; the broker "
+                   "goes on trying",
                    source_name(k->source));
         bytes_free(&tried);
 }
@@ -463,7 +469,9 @@ void keyring_status(const struct keyring *k, struct keyring_status *out)
                 .last_error = k->login_error.text[0] ? k->login_error.text : k->fetch_error.text,
                 .state = rotation_describe(k->rotation),
                 .fetched = k->fetched,
-                .next_poll_ms = at == DEADLINE_NEVER ? -1 : at > now ? (int64_t) (at - now) : 0,
+                .next_poll_ms = at == DEADLINE_NEVER ? -1
+                                : at > now           ? (int64_t) (at - now)
+                                                     : 0,
                 .generation = k->generation,
                 .bridging = rotation_bridging(k->rotation),
                 .provisional = rotation_provisional(k->rotation),

@@ -6,8 +6,8 @@
 #include "secret/rotation_state.h"
 
 enum {
-        HINT_MS = 30000,        /* between two fetches because the server can't be reached */
-        BARRED_MS = 5000,       /* at least, after a fetch of AWSCURRENT that was refused */
+        HINT_MS = 30000,  /* between two fetches because the server can't be reached */
+        BARRED_MS = 5000, /* at least, after a fetch of AWSCURRENT that was refused */
 };
 
 struct rotation *rotation_new(const struct rotation_options *options, uint64_t now)
@@ -44,7 +44,8 @@ static void hold_off(struct rotation *r, uint64_t least_ms, unsigned retry_ms, u
         r->fetch_after = now + sooner(later(least_ms, retry_ms), MOST_HOLD_MS);
 }
 
-static void no_current(struct rotation *r, enum source_verdict verdict, unsigned retry_ms, uint64_t now)
+static void no_current(struct rotation *r, enum source_verdict verdict, unsigned retry_ms,
+                       uint64_t now)
 {
         bool worth_waiting = verdict == SOURCE_RETRY;
 
@@ -98,7 +99,8 @@ static void fetched_other(struct rotation *r, enum secret_stage stage, enum sour
         else
                 r->at[stage] = v;
         if (rotation_bridging(r) && v && round_is_news(r, v, now))
-                round_probe(r, v, stage == STAGE_PENDING ? STEP_PROBE_PENDING : STEP_PROBE_PREVIOUS);
+                round_probe(r, v,
+                            stage == STAGE_PENDING ? STEP_PROBE_PENDING : STEP_PROBE_PREVIOUS);
         else if (stage == STAGE_PENDING && r->health == HEALTH_REFUSED && verdict != SOURCE_RETRY)
                 rotation_step_to(r, STEP_FETCH_PREVIOUS);
         else
@@ -232,7 +234,8 @@ static void failed(struct rotation *r, struct version *v, bool answered, uint64_
         }
 }
 
-void rotation_logged_in(struct rotation *r, const char *version, enum rotation_login how, uint64_t now)
+void rotation_logged_in(struct rotation *r, const char *version, enum rotation_login how,
+                        uint64_t now)
 {
         struct version *v = versions_find(&r->versions, version);
         bool answered = v && v == r->candidate;
@@ -247,7 +250,8 @@ void rotation_logged_in(struct rotation *r, const char *version, enum rotation_l
         else if (how == ROTATION_FAILED)
                 failed(r, v, answered, now);
         else
-                refused(r, v, how == ROTATION_DENIED ? HEALTH_DENIED : HEALTH_REFUSED, answered, now);
+                refused(r, v, how == ROTATION_DENIED ? HEALTH_DENIED : HEALTH_REFUSED, answered,
+                        now);
 }
 
 /* ---- Wishes and questions ---- */

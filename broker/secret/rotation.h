@@ -26,9 +26,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "secret/source.h"
+#include "secret/version.h"
 
-#define ROTATION_VERSION 65             /* bytes of a version id with its NUL */
-#define ROTATION_VERSIONS 8             /* how many it remembers */
+#define ROTATION_VERSION VERSION_ID
+#define ROTATION_VERSIONS VERSION_COUNT /* how many it remembers */
 
 struct rotation_options {
         uint64_t poll_ms;               /* 0 = never */

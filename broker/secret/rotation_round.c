@@ -6,15 +6,15 @@
 enum {
         BACKOFF_MS = 250,
         BACKOFF_LEAST_MS = 100,
-        WAITED_CAP_MS = 3000,           /* while clients wait */
-        TOLD_CAP_MS = 10000,            /* after they were told */
-        UNWANTED_CAP_MS = 30000,        /* when nobody waits */
-        QUICK_MS = 2000,                /* polls while something is not settled */
+        WAITED_CAP_MS = 3000,    /* while clients wait */
+        TOLD_CAP_MS = 10000,     /* after they were told */
+        UNWANTED_CAP_MS = 30000, /* when nobody waits */
+        QUICK_MS = 2000,         /* polls while something is not settled */
         QUICK_CAP_MS = 30000,
-        PROVE_MS = 5000,                /* proving a new version again while the old one works */
+        PROVE_MS = 5000, /* proving a new version again while the old one works */
         PROVE_CAP_MS = 300000,
-        DENIED_MS = 30000,              /* between two refreshes because of 28000 */
-        STALE_MS = 60000,               /* what was left may be read as AWSCURRENT for so long */
+        DENIED_MS = 30000, /* between two refreshes because of 28000 */
+        STALE_MS = 60000,  /* what was left may be read as AWSCURRENT for so long */
 };
 
 #define H(name) (1u << HEALTH_##name)
@@ -107,7 +107,8 @@ static struct version *pick_again(const struct rotation *r, uint64_t now)
         if (r->turns % 4 != 3 && is_due_again(r, all[STAGE_CURRENT], now))
                 return all[STAGE_CURRENT];
         for (unsigned i = 0; i <= STAGES; i++)
-                if (is_due_again(r, all[i], now) && (!best || all[i]->refused_at < best->refused_at))
+                if (is_due_again(r, all[i], now) &&
+                    (!best || all[i]->refused_at < best->refused_at))
                         best = all[i];
         return best;
 }
@@ -158,7 +159,7 @@ static uint64_t doubled(uint64_t base, unsigned n, uint64_t cap)
         return n > 16 ? cap : sooner(base << n, cap);
 }
 
-static uint64_t about(const struct rotation *r, uint64_t ms)    /* +-20 % */
+static uint64_t about(const struct rotation *r, uint64_t ms) /* +-20 % */
 {
         return ms - ms / 5 + dice(r, ms / 5 * 2 + 1);
 }

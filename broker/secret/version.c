@@ -19,7 +19,7 @@ static void stand(struct version *v, enum version_standing to)
 
 struct version *versions_find(struct versions *vs, const char *id)
 {
-        for (unsigned i = 0; i < ROTATION_VERSIONS; i++)
+        for (unsigned i = 0; i < VERSION_COUNT; i++)
                 if (*id && !strcmp(vs->all[i].id, id))
                         return &vs->all[i];
         return NULL;
@@ -37,7 +37,7 @@ static struct version *make_room(struct versions *vs, struct version *const *kep
 {
         struct version *oldest = NULL;
 
-        for (unsigned i = 0; i < ROTATION_VERSIONS; i++) {
+        for (unsigned i = 0; i < VERSION_COUNT; i++) {
                 struct version *v = &vs->all[i];
 
                 if (!is_among(v, kept, count) && (!oldest || v->seen < oldest->seen))

@@ -5,7 +5,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "secret/rotation.h"
+
+#define VERSION_ID 65                   /* bytes of an id with its NUL */
+#define VERSION_COUNT 8                 /* how many are remembered */
 
 /* SPENT: its password worked once and doesn't now, which is how a rotated one ends. REFUSED: it
  * never worked, which is how one begins that isn't set in the database yet. */
@@ -22,7 +24,7 @@ enum version_standing {
 };
 
 struct version {
-        char id[ROTATION_VERSION];      /* "" = a free place */
+        char id[VERSION_ID];            /* "" = a free place */
         enum version_standing standing;
         uint64_t seen;                  /* a count */
         unsigned refused_as;            /* the labels it has been refused under: 1 << stage */
@@ -33,7 +35,7 @@ struct version {
 };
 
 struct versions {
-        struct version all[ROTATION_VERSIONS];
+        struct version all[VERSION_COUNT];
         uint64_t seen;
 };
 

@@ -14,7 +14,8 @@ static const char *take_text(const uint8_t **p, size_t *n)
         return text;
 }
 
-enum frame_verdict request_parse(const uint8_t *p, size_t n, bool partial, struct request_parse *out)
+enum frame_verdict request_parse(const uint8_t *p, size_t n, bool partial,
+                                 struct request_parse *out)
 {
         *out = (struct request_parse){.name = take_text(&p, &n)};
         if (!out->name)

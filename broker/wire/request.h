@@ -16,7 +16,8 @@ struct request_parse {
         size_t query_size;              /* without its NUL; what is there of it if partial */
         bool query_ends;                /* the NUL was seen */
 };
-enum frame_verdict request_parse(const uint8_t *p, size_t n, bool partial, struct request_parse *out);
+enum frame_verdict request_parse(const uint8_t *p, size_t n, bool partial,
+                                 struct request_parse *out);
 
 struct request_bind {
         const char *portal, *statement;

@@ -51,7 +51,7 @@ static bool give_number(struct sqllex *l)
 static bool give_mark(struct sqllex *l, char c)
 {
         l->state = BASE;
-        if (l->dull && sqlquote_class(c) != SQL_STRUCTURE)
+        if (l->dull && sqlquote_class(c) != SQLCHAR_STRUCTURE)
                 return skip(l);
         return sqlquote_mark(&l->quote, SQLTOKEN_MARK, c);
 }
@@ -88,7 +88,7 @@ static bool end_word(struct sqllex *l, const char *text, size_t length)
 
 static inline const char *skip_word(const char *p, const char *end)
 {
-        while (p < end && sqlquote_trait(*p) & SQL_IN_WORD)
+        while (p < end && sqlquote_trait(*p) & SQLCHAR_IN_WORD)
                 p++;
         return p;
 }
@@ -117,7 +117,7 @@ static bool in_u_ampersand(struct sqllex *l)
 static bool in_number(struct sqllex *l)
 {
         struct sqlquote *q = &l->quote;
-        while (q->at < q->end && (sqlquote_class(*q->at) == SQL_DIGIT || *q->at == '.'))
+        while (q->at < q->end && (sqlquote_class(*q->at) == SQLCHAR_DIGIT || *q->at == '.'))
                 q->at++;
         if (q->at == q->end)
                 return false;
@@ -129,7 +129,7 @@ static bool in_number(struct sqllex *l)
 static bool in_exponent(struct sqllex *l)
 {
         char c = *l->quote.at;
-        if (sqlquote_class(c) == SQL_DIGIT)
+        if (sqlquote_class(c) == SQLCHAR_DIGIT)
                 return move(l, DIGITS);
         if (c == '-' || c == '+') {
                 l->sign = c;
@@ -144,7 +144,7 @@ static bool in_exponent(struct sqllex *l)
 
 static bool in_exponent_sign(struct sqllex *l)
 {
-        if (sqlquote_class(*l->quote.at) == SQL_DIGIT)
+        if (sqlquote_class(*l->quote.at) == SQLCHAR_DIGIT)
                 return move(l, DIGITS);
         bool given = give_word(l, "e", 1);
         l->state = l->sign == '-' ? DASH : BASE;
@@ -154,7 +154,7 @@ static bool in_exponent_sign(struct sqllex *l)
 static bool in_digits(struct sqllex *l)
 {
         struct sqlquote *q = &l->quote;
-        while (q->at < q->end && sqlquote_class(*q->at) == SQL_DIGIT)
+        while (q->at < q->end && sqlquote_class(*q->at) == SQLCHAR_DIGIT)
                 q->at++;
         return q->at < q->end && give_number(l);
 }
@@ -162,9 +162,9 @@ static bool in_digits(struct sqllex *l)
 static bool in_dollar(struct sqllex *l)
 {
         char c = *l->quote.at;
-        if (sqlquote_class(c) == SQL_DIGIT)
+        if (sqlquote_class(c) == SQLCHAR_DIGIT)
                 return move(l, DIGITS);
-        if (c != '$' && sqlquote_class(c) != SQL_LETTER)
+        if (c != '$' && sqlquote_class(c) != SQLCHAR_LETTER)
                 return give_mark(l, '$');
         l->state = BASE;
         sqlquote_dollar(&l->quote);
@@ -229,19 +229,19 @@ static bool begin_other(struct sqllex *l)
 {
         struct sqlquote *q = &l->quote;
         switch (sqlquote_class(*q->at)) {
-        case SQL_DIGIT:
+        case SQLCHAR_DIGIT:
                 return move(l, NUMBER);
-        case SQL_APOSTROPHE:
+        case SQLCHAR_APOSTROPHE:
                 sqlquote_string(q, l->backslashes, true);
                 return false;
-        case SQL_QUOTATION:
+        case SQLCHAR_QUOTATION:
                 sqlquote_identifier(q, false);
                 return false;
-        case SQL_DOLLAR:
+        case SQLCHAR_DOLLAR:
                 return move(l, DOLLAR);
-        case SQL_MINUS:
+        case SQLCHAR_MINUS:
                 return move(l, DASH);
-        case SQL_SOLIDUS:
+        case SQLCHAR_SOLIDUS:
                 return move(l, SLASH);
         default:
                 return give_mark(l, *q->at++);
@@ -254,12 +254,12 @@ static bool in_base(struct sqllex *l)
         struct sqlquote *q = &l->quote;
         const char *p = q->at, *end = q->end;
         for (;;) {
-                while (p < end && sqlquote_class(*p) == SQL_SPACE)
+                while (p < end && sqlquote_class(*p) == SQLCHAR_SPACE)
                         p++;
                 q->at = p;
                 if (p == end)
                         return false;
-                if (sqlquote_class(*p) != SQL_LETTER)
+                if (sqlquote_class(*p) != SQLCHAR_LETTER)
                         return begin_other(l);
                 const char *text = p;
                 p = skip_word(p, end);

@@ -47,12 +47,9 @@ enum sqlname sqlname_find(const char *text, size_t n, bool fold)
 {
         if (n == 0 || !sqlname_likely(text, n))
                 return SQLNAME_NONE;
-        if (n <= SQLNAME_LONGEST) {
-                const struct entry *e = lengths[n].names, *end = e + lengths[n].count;
-                for (; e < end; e++)
-                        if (matches(text, e->text, n, fold))
-                                return (enum sqlname) e->name;
-        }
+        for (size_t i = 0; n <= SQLNAME_LONGEST && i < lengths[n].count; i++)
+                if (matches(text, lengths[n].names[i].text, n, fold))
+                        return (enum sqlname) lengths[n].names[i].name;
         if (n >= 7 && matches(text, "pg_temp", 7, fold))
                 return SQLNAME_PG_TEMP;
         return SQLNAME_NONE;

@@ -80,9 +80,12 @@ enum sqlname sqlname_find(const char *text, size_t n, bool fold);
 extern const uint64_t sqlname_ends[SQLNAME_LONGEST + 1];
 static inline bool sqlname_likely(const char *text, size_t n)
 {
-        unsigned first = (uint8_t) text[0] | 0x20u, last = (uint8_t) text[n - 1] | 0x20u;
-        return (n <= SQLNAME_LONGEST && sqlname_ends[n] & SQLNAME_BIT(first, last)) ||
-               (first == 'p' && n >= 7 && ((uint8_t) text[1] | 0x20) == 'g');
+        unsigned first = (uint8_t) text[0] | 0x20u;
+        if (first == 'p' && n >= 7 && ((uint8_t) text[1] | 0x20) == 'g')
+                return true;            /* pg_temp, pg_temp_3 */
+        /* Of a longer word the last letter may not be there. */
+        return n <= SQLNAME_LONGEST &&
+               sqlname_ends[n] & SQLNAME_BIT(first, (uint8_t) text[n - 1] | 0x20u);
 }
 
 #endif

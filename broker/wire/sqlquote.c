@@ -19,17 +19,22 @@ enum state {
 };
 
 const uint8_t sqlquote_traits[256] = {
-        [' '] = SQL_SPACE, ['\t'] = SQL_SPACE, ['\n'] = SQL_SPACE, ['\v'] = SQL_SPACE,
-        ['\f'] = SQL_SPACE, ['\r'] = SQL_SPACE,
-        [0] = SQL_SPACE,        /* PostgreSQL refuses a text that goes on behind a NUL */
-        ['a' ... 'z'] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
-        ['A' ... 'Z'] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
-        ['_'] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
-        [0x80 ... 0xff] = SQL_LETTER | SQL_IN_WORD | SQL_IN_TAG,
-        ['0' ... '9'] = SQL_DIGIT | SQL_IN_WORD | SQL_IN_TAG,
-        ['$'] = SQL_DOLLAR | SQL_IN_WORD,
-        ['\''] = SQL_APOSTROPHE, ['"'] = SQL_QUOTATION, ['-'] = SQL_MINUS, ['/'] = SQL_SOLIDUS,
-        ['('] = SQL_STRUCTURE, [')'] = SQL_STRUCTURE, [';'] = SQL_STRUCTURE,
+        [' '] = SQLCHAR_SPACE,
+        ['\t' ... '\r'] = SQLCHAR_SPACE,
+        [0] = SQLCHAR_SPACE,            /* PostgreSQL refuses a text that goes on behind a NUL */
+        ['a' ... 'z'] = SQLCHAR_LETTER | SQLCHAR_IN_WORD | SQLCHAR_IN_TAG,
+        ['A' ... 'Z'] = SQLCHAR_LETTER | SQLCHAR_IN_WORD | SQLCHAR_IN_TAG,
+        ['_'] = SQLCHAR_LETTER | SQLCHAR_IN_WORD | SQLCHAR_IN_TAG,
+        [0x80 ... 0xff] = SQLCHAR_LETTER | SQLCHAR_IN_WORD | SQLCHAR_IN_TAG,
+        ['0' ... '9'] = SQLCHAR_DIGIT | SQLCHAR_IN_WORD | SQLCHAR_IN_TAG,
+        ['$'] = SQLCHAR_DOLLAR | SQLCHAR_IN_WORD,
+        ['\''] = SQLCHAR_APOSTROPHE,
+        ['"'] = SQLCHAR_QUOTATION,
+        ['-'] = SQLCHAR_MINUS,
+        ['/'] = SQLCHAR_SOLIDUS,
+        ['('] = SQLCHAR_STRUCTURE,
+        [')'] = SQLCHAR_STRUCTURE,
+        [';'] = SQLCHAR_STRUCTURE,
 };
 
 static inline bool is_newline(char c)
@@ -108,7 +113,7 @@ static bool flush_inner(struct sqlquote *q)
 static bool take_inner(struct sqlquote *q)
 {
         char c = *q->at;
-        if (sqlquote_trait(c) & SQL_IN_TAG) {
+        if (sqlquote_trait(c) & SQLCHAR_IN_TAG) {
                 sqlquote_keep(q, q->at, 1);
                 take_body(q, q->at++, 1);
                 return false;
@@ -116,7 +121,7 @@ static bool take_inner(struct sqlquote *q)
         if (flush_inner(q))
                 return true;
         take_body(q, q->at++, 1);
-        return sqlquote_class(c) != SQL_SPACE && sqlquote_mark(q, SQLTOKEN_INNER_MARK, c);
+        return sqlquote_class(c) != SQLCHAR_SPACE && sqlquote_mark(q, SQLTOKEN_INNER_MARK, c);
 }
 
 /* Over what has no meaning: up to a quote, a backslash, or half a character. */
@@ -179,7 +184,7 @@ static bool in_quote(struct sqlquote *q)
 static bool in_gap(struct sqlquote *q)
 {
         char c = *q->at;
-        if (sqlquote_class(c) == SQL_SPACE) {
+        if (sqlquote_class(c) == SQLCHAR_SPACE) {
                 q->newline |= is_newline(c);
                 q->at++;
                 return false;
@@ -233,7 +238,7 @@ static bool in_tag(struct sqlquote *q)
                 q->kept = q->body = 0;
                 return move(q, BODY);
         }
-        if (!q->trail && !(sqlquote_trait(c) & SQL_IN_TAG)) {
+        if (!q->trail && !(sqlquote_trait(c) & SQLCHAR_IN_TAG)) {
                 q->state = OUTSIDE;     /* no quote: PostgreSQL has no use for such a '$' */
                 return sqlquote_mark(q, SQLTOKEN_MARK, '$');
         }

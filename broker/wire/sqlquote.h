@@ -67,12 +67,20 @@ bool sqlquote_unicode_string(struct sqlquote *q);
 bool sqlquote_step(struct sqlquote *q);
 
 /* What a character starts, and what it may go on with. */
-enum sqlquote_class {
-        SQL_OTHER, SQL_SPACE, SQL_LETTER, SQL_DIGIT, SQL_APOSTROPHE, SQL_QUOTATION, SQL_DOLLAR,
-        SQL_MINUS, SQL_SOLIDUS, SQL_STRUCTURE,  /* the last: ( ) ; */
-        SQL_CLASS = 0x0f,
-        SQL_IN_WORD = 0x10,     /* may go on an identifier */
-        SQL_IN_TAG = 0x20       /* may go on a dollar quote's tag */
+enum sqlchar {
+        SQLCHAR_OTHER,
+        SQLCHAR_SPACE,
+        SQLCHAR_LETTER,
+        SQLCHAR_DIGIT,
+        SQLCHAR_APOSTROPHE,
+        SQLCHAR_QUOTATION,
+        SQLCHAR_DOLLAR,
+        SQLCHAR_MINUS,
+        SQLCHAR_SOLIDUS,
+        SQLCHAR_STRUCTURE,      /* ( ) ; */
+        SQLCHAR_CLASS = 0x0f,
+        SQLCHAR_IN_WORD = 0x10, /* may go on an identifier */
+        SQLCHAR_IN_TAG = 0x20   /* may go on a dollar quote's tag */
 };
 extern const uint8_t sqlquote_traits[256];
 
@@ -82,7 +90,7 @@ static inline uint8_t sqlquote_trait(char c)
 }
 static inline uint8_t sqlquote_class(char c)
 {
-        return sqlquote_trait(c) & SQL_CLASS;
+        return sqlquote_trait(c) & SQLCHAR_CLASS;
 }
 
 static inline bool sqlquote_give(struct sqlquote *q, enum sqltoken_kind kind, const char *text,

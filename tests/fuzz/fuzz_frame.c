@@ -16,7 +16,7 @@ struct stream {
 };
 
 struct walk {
-        size_t end;             /* of the last whole message; what follows is cut or bad */
+        size_t end; /* of the last whole message; what follows is cut or bad */
         size_t messages;
         bool bad;
 };
@@ -56,7 +56,8 @@ static void check_piece(const struct stream *s, size_t at, const struct frame_pi
         expect(!whole || piece->length > s->hold || frame_whole(piece));
         expect(!whole || !piece->begins || piece->ends || piece->size >= s->hold);
         if (frame_whole(piece))
-                expect(piece->length == piece->size && frame_payload_size(piece) + 5 == piece->size);
+                expect(piece->length == piece->size &&
+                       frame_payload_size(piece) + 5 == piece->size);
 }
 
 /* Cuts what has come so far; true: go on. */
@@ -67,8 +68,7 @@ static bool cut(const struct stream *s, struct frame_cutter *c, size_t *at, size
                 /* A copy of what has come, so that a sanitizer sees a look beyond it. */
                 uint8_t *copy = malloc(come - *at + 1);
                 memcpy(copy, s->data + *at, come - *at);
-                enum frame_verdict v =
-                        frame_next(c, s->rules, copy, come - *at, s->hold, &piece);
+                enum frame_verdict v = frame_next(c, s->rules, copy, come - *at, s->hold, &piece);
                 if (v == FRAME_READY) {
                         expect(piece.data == copy && piece.size <= come - *at);
                         piece.data = s->data + *at;

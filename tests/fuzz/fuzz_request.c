@@ -24,8 +24,8 @@ static void check_parse(const uint8_t *p, size_t n, size_t part)
         bool good = request_parse(p, n, false, &whole) == FRAME_READY;
         if (request_parse(p, part, true, &partial) == FRAME_READY) {
                 check_text(partial.name, p, part);
-                expect((const uint8_t *) partial.query + partial.query_size +
-                       partial.query_ends <= p + part);
+                expect((const uint8_t *) partial.query + partial.query_size + partial.query_ends <=
+                       p + part);
                 expect(!memchr(partial.query, 0, partial.query_size));
                 if (good)
                         expect(partial.query == whole.query &&
@@ -40,7 +40,8 @@ static void check_parse(const uint8_t *p, size_t n, size_t part)
         struct bytes b;
         bytes_init(&b, 0);
         compose_parse(&b, whole.name, whole.query, whole.query_size);
-        expect(request_parse(bytes_data(&b) + 5, bytes_length(&b) - 5, false, &again) == FRAME_READY);
+        expect(request_parse(bytes_data(&b) + 5, bytes_length(&b) - 5, false, &again) ==
+               FRAME_READY);
         expect(strcmp(again.name, whole.name) == 0 && strcmp(again.query, whole.query) == 0);
         bytes_free(&b);
 }

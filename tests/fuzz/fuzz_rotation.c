@@ -14,7 +14,7 @@ struct play {
         struct rotation *r;
         uint64_t now, seed;
         bool refused_last[VERSIONS];
-        uint64_t own[EVENTS];   /* when probes were refused */
+        uint64_t own[EVENTS]; /* when probes were refused */
         unsigned own_count;
         uint32_t serial;
         char active[ROTATION_VERSION];
@@ -84,7 +84,8 @@ static void check(struct play *p)
         expect(!rotation_provisional(p->r) || rotation_proven(p->r));
         /* Other labels than AWSCURRENT are for bridges; one that ends after the question was asked
          * gets its answer all the same. */
-        expect(serial == p->serial || action == ROTATION_WAIT || stage == STAGE_CURRENT || bridging);
+        expect(serial == p->serial || action == ROTATION_WAIT || stage == STAGE_CURRENT ||
+               bridging);
         p->serial = serial;
         forget(p);
         check_adoption(p);
@@ -109,12 +110,12 @@ static void answer(struct play *p, uint8_t version, uint8_t how)
         name_of(version, id);
         switch (rotation_next(p->r, p->now)) {
         case ROTATION_FETCH:
-                rotation_fetched(p->r, rotation_stage(p->r), (enum source_verdict) (how % 4), id,
+                rotation_fetched(p->r, rotation_stage(p->r), (enum source_verdict)(how % 4), id,
                                  how & 128 ? version & 64 : true, (how & 64) * 500u, p->now);
                 break;
         case ROTATION_PROBE:
                 snprintf(id, sizeof id, "%s", rotation_candidate(p->r));
-                login(p, id, (enum rotation_login) (how % 4));
+                login(p, id, (enum rotation_login)(how % 4));
                 break;
         case ROTATION_WAIT:
                 p->now = rotation_wake(p->r) == DEADLINE_NEVER ? p->now : rotation_wake(p->r);
@@ -138,11 +139,11 @@ static void event(struct play *p, const uint8_t *b)
                 p->now += b[1] * b[2];
                 break;
         case 4:
-                login(p, id, (enum rotation_login) (b[2] % 4));
+                login(p, id, (enum rotation_login)(b[2] % 4));
                 break;
         case 5:
-                rotation_fetched(p->r, (enum secret_stage) (b[2] % 3),
-                                 (enum source_verdict) (b[2] / 3 % 4), b[1] ? id : "", b[2] & 64, 0,
+                rotation_fetched(p->r, (enum secret_stage)(b[2] % 3),
+                                 (enum source_verdict)(b[2] / 3 % 4), b[1] ? id : "", b[2] & 64, 0,
                                  p->now);
                 break;
         case 6:

@@ -19,7 +19,8 @@ static enum frame_verdict read_prefix(const uint8_t *data, size_t n)
         memcpy(copy, data, n);
         enum frame_verdict v = startup_read(copy, n, &s, &e);
         expect((v == FRAME_BAD) == error_is_set(&e));
-        expect(v != FRAME_BAD || strcmp(e.sqlstate, "08P01") == 0 || strcmp(e.sqlstate, "0A000") == 0);
+        expect(v != FRAME_BAD || strcmp(e.sqlstate, "08P01") == 0 ||
+               strcmp(e.sqlstate, "0A000") == 0);
         free(copy);
         return v;
 }

@@ -37,7 +37,7 @@ class Configuration(story.Story):
         self.refuses("environments:\n  prod: {pool: {pool_mode: statement}}\n", "2", "statement", "transaction")
 
     def test_a_duration_needs_a_unit_it_knows(self):
-        self.refuses("environments:\n  prod:\n    rotation: {poll_interval: 5 parsecs}\n", "3:32", "parsecs")
+        self.refuses("environments:\n  prod:\n    rotation: {poll_interval: 5 parsecs}\n", "3:31", "parsecs")
 
     def test_broken_yaml_is_found_where_it_breaks(self):
         self.refuses("socket: {port: 1\nenvironments: {}\n", r"\d+")

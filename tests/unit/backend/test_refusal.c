@@ -7,14 +7,14 @@ static const struct row {
         const char *said; /* after AT */
         enum refusal_stage stage;
         enum connect_failure failure;
-        const char *sqlstate, *text; /* text after AT; NULL: the same */
+        const char *sqlstate, *text; /* text NULL: as it was said */
 } rows[] = {
         {"FATAL:  28P01: password authentication failed for user \"app\"\nLOCATION:  auth_failed, "
          "auth.c:334\n",
          REFUSAL_LOGIN, CONNECT_REFUSED, "28P01",
          "password authentication failed for user \"app\""},
         {"FEHLER:  28P01: falsch\n", REFUSAL_LOGIN, CONNECT_REFUSED, "28P01", "falsch"},
-        {"FATAL:  28P01", REFUSAL_LOGIN, CONNECT_REFUSED, "28P01", ""},
+        {"FATAL:  28P01", REFUSAL_LOGIN, CONNECT_REFUSED, "28P01", "no reason was given"},
         {"FATAL:  28000: no pg_hba.conf entry for host \"10.0.0.2\", user \"app\", database \"d\", "
          "no encryption\n",
          REFUSAL_LOGIN, CONNECT_DENIED, "28000",
@@ -60,7 +60,7 @@ static const struct row {
         {"something new\n", REFUSAL_REACHING, CONNECT_NETWORK, "08001", "something new"},
         {"something new\n", REFUSAL_HANDSHAKE, CONNECT_TLS, "08001", "something new"},
         {"something new\n", REFUSAL_LOGIN, CONNECT_NETWORK, "08001", "something new"},
-        {"", REFUSAL_LOGIN, CONNECT_NETWORK, "08001", ""},
+        {"", REFUSAL_LOGIN, CONNECT_NETWORK, "08001", "no reason was given"},
 };
 
 static void each_message_has_its_kind_state_and_text(void **state)
@@ -71,7 +71,7 @@ static void each_message_has_its_kind_state_and_text(void **state)
                 struct refusal r;
 
                 strcat(strcpy(message, AT), rows[i].said);
-                strcat(strcpy(wanted, AT), rows[i].text ? rows[i].text : rows[i].said);
+                strcpy(wanted, rows[i].text ? rows[i].text : rows[i].said);
                 if (!rows[i].text)
                         wanted[strlen(wanted) - 1] = 0;
                 refusal_read(message, rows[i].stage, &r);
@@ -146,6 +146,8 @@ static void an_answer_read_without_libpq_is_judged_alike(void **state)
         refusal_answer("57P01", "terminating connection", &r);
         assert_int_equal(r.failure, CONNECT_SERVER);
         assert_string_equal(r.error.text, "terminating connection");
+        refusal_answer("57P01", "", &r);
+        assert_true(error_is_set(&r.error));
         refusal_answer("28P01", "no", &r);
         assert_int_equal(r.failure, CONNECT_REFUSED);
 }

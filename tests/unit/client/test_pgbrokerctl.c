@@ -154,6 +154,9 @@ static void a_new_version_that_is_not_ready_yet_is_no_bridge(void **state)
         struct answer *a = quiet();
 
         a[ROTATIONS_ROWS].rows = "prod|2025-11-23 19:00:00+00|poll|old|new|AWSCURRENT|1|0|0|running\n";
+        a[SECRETS_ROWS].rows = "prod|forecaster/database/prod|old|AWSCURRENT|2025-11-23 18:57:31+00|1|2|1|"
+                               "password authentication failed\n";
+        a[POOLS_ROWS].rows = "prod|forecaster_user|0|0|0|0|0|0|0|0|0|transaction\n";
         status_of(a, 0, "\nprod          ok\n");
 }
 
@@ -184,6 +187,18 @@ static void an_error_counts_only_where_it_hurts(void **state)
         a[POOLS_ROWS].rows = "prod|forecaster_user|1|1|2|0|0|0|1|3|0|transaction\n";
         a[CLIENTS_ROWS].rows = "C|alice|prod|waiting|3|0|11|\n";
         status_of(a, 1, "for a server that can be connected to\n");
+}
+
+static void a_server_that_was_never_reached_is_failing(void **state)
+{
+        (void) state;
+        struct answer *a = quiet();
+
+        a[ROTATIONS_ROWS].rows = "prod|2025-11-23 19:00:00+00|start||new|AWSCURRENT|0|0|0|running\n";
+        a[SECRETS_ROWS].rows = "prod|forecaster/database/prod|new|AWSCURRENT|2025-11-23 18:57:31+00|1|2|1|"
+                               "connection refused\n";
+        a[POOLS_ROWS].rows = "prod|forecaster_user|0|0|0|0|0|0|0|0|0|transaction\n";
+        status_of(a, 1, "failing: no new server connection: connection refused\n");
 }
 
 static void paused_is_not_healthy(void **state)
@@ -371,6 +386,7 @@ int main(void)
                 cmocka_unit_test(a_new_version_that_is_not_ready_yet_is_no_bridge),
                 cmocka_unit_test(the_newest_rotation_comes_first_in_either_order),
                 cmocka_unit_test(an_error_counts_only_where_it_hurts),
+                cmocka_unit_test(a_server_that_was_never_reached_is_failing),
                 cmocka_unit_test(paused_is_not_healthy),
                 cmocka_unit_test(many_waiting_clients_still_fit_on_a_screen),
                 cmocka_unit_test(the_same_as_json),

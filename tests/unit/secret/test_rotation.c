@@ -19,10 +19,10 @@ static void a_pending_version_is_left_alone_while_the_current_one_works(void **s
         struct world *w = settled(true);
 
         (void) state;
-        w->verdict[STAGE_PENDING] = SOURCE_NONE;        /* created, still empty */
+        w->verdict[STAGE_PENDING] = SOURCE_NONE; /* created, still empty */
         world_run(w, 60000);
         w->verdict[STAGE_PENDING] = SOURCE_FOUND;
-        world_label(w, STAGE_PENDING, 2);               /* written, not yet set */
+        world_label(w, STAGE_PENDING, 2); /* written, not yet set */
         world_run(w, 600000);
         rotation_refresh(w->r, w->now);
         world_run(w, 60000);

@@ -46,7 +46,7 @@ static void denied_logins_cause_one_refresh_in_thirty_seconds(void **state)
         w->network = ROTATION_DENIED;
         world_run(w, 29000);
         is(w, 1, "login denied");
-        assert_int_equal(w->fetches, 2);        /* CURRENT and PENDING, never PREVIOUS */
+        assert_int_equal(w->fetches, 2); /* CURRENT and PENDING, never PREVIOUS */
         world_run(w, 31000);
         assert_in_range(w->fetches, 4, 6);
         w->network = ROTATION_OK;

@@ -119,7 +119,8 @@ static void a_value_of_the_set_itself_can_be_put(void **state)
 
         settings_put(&s, "client_encoding", settings_get(s, "timezone"));
         settings_put(&s, settings_get(s, "timezone"), settings_get(s, "timezone"));
-        assert_string_equal(written(s), "client_encoding=UTC,TimeZone=UTC,application_name=,UTC=UTC,");
+        assert_string_equal(written(s),
+                            "client_encoding=UTC,TimeZone=UTC,application_name=,UTC=UTC,");
 }
 
 static void no_set_at_all_reads_as_an_empty_one(void **state)

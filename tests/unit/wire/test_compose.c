@@ -77,7 +77,12 @@ static void messages_to_a_client(void **state)
         compose_close_complete(&b);
         compose_no_data(&b);
         compose_parameter_description(&b);
-        made(LITERAL("I\0\0\0\4" "1\0\0\0\4" "2\0\0\0\4" "3\0\0\0\4" "n\0\0\0\4" "t\0\0\0\6\0\0"));
+        made(LITERAL("I\0\0\0\4"
+                     "1\0\0\0\4"
+                     "2\0\0\0\4"
+                     "3\0\0\0\4"
+                     "n\0\0\0\4"
+                     "t\0\0\0\6\0\0"));
 }
 
 static void errors_have_five_fields_at_most(void **state)
@@ -128,8 +133,9 @@ static void rows_are_text_or_binary(void **state)
         compose_row(&b, columns, (const char *const[]){"a", NULL}, 2, false);
         made(LITERAL("D\0\0\0\17\0\2\0\0\0\1a\xff\xff\xff\xff"));
         compose_row(&b, columns, values, 6, true);
-        assert_int_equal(reply_row(bytes_data(&b) + 5, bytes_length(&b) - 5, column, length, 6, &count),
-                         FRAME_READY);
+        assert_int_equal(
+                reply_row(bytes_data(&b) + 5, bytes_length(&b) - 5, column, length, 6, &count),
+                FRAME_READY);
         assert_int_equal(count, 6);
         static const int32_t expected[] = {1, 4, 8, 12, 8, 1};
         assert_memory_equal(length, expected, sizeof expected);
@@ -236,10 +242,12 @@ int main(void)
                 cmocka_unit_test_setup_teardown(errors_have_five_fields_at_most, setup, teardown),
                 cmocka_unit_test_setup_teardown(columns_have_types, setup, teardown),
                 cmocka_unit_test_setup_teardown(rows_are_text_or_binary, setup, teardown),
-                cmocka_unit_test_setup_teardown(what_cannot_be_built_leaves_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(what_cannot_be_built_leaves_nothing, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(every_limit_is_met_cleanly, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_consumed_head_is_no_hindrance, setup, teardown),
-                cmocka_unit_test_setup_teardown(literals_are_quoted_for_every_setting, setup, teardown),
+                cmocka_unit_test_setup_teardown(literals_are_quoted_for_every_setting, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(identifiers_are_always_quoted, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,9 @@ static void a_message_that_fits_comes_whole(void **state)
 static void unlike_messages_are_never_joined(void **state)
 {
         (void) state;
-        static const char text[] = "1\0\0\0\4" "1\0\0\0\4" "2\0\0\0\4";
+        static const char text[] = "1\0\0\0\4"
+                                   "1\0\0\0\4"
+                                   "2\0\0\0\4";
         struct frame_cutter c = {0};
         for (size_t at = 0; at < 15; at += 5) {
                 struct frame_piece piece =
@@ -58,7 +60,10 @@ static void unlike_messages_are_never_joined(void **state)
 static void rows_come_in_runs(void **state)
 {
         (void) state;
-        static const char text[] = "D\0\0\0\6\0\0" "D\0\0\0\7\0\0x" "D\0\0\0\6\0\0" "Z\0\0\0\5I";
+        static const char text[] = "D\0\0\0\6\0\0"
+                                   "D\0\0\0\7\0\0x"
+                                   "D\0\0\0\6\0\0"
+                                   "Z\0\0\0\5I";
         struct frame_cutter c = {0};
         struct frame_piece piece = next(&c, &frame_from_server, LITERAL(text), 100);
         assert_int_equal(piece.messages, 3);
@@ -72,7 +77,8 @@ static void rows_come_in_runs(void **state)
 static void a_row_comes_as_it_arrives(void **state)
 {
         (void) state;
-        static const char text[] = "D\0\0\0\6\0\0" "D\0\0\0\17\0\1\0\0\0\5hello";
+        static const char text[] = "D\0\0\0\6\0\0"
+                                   "D\0\0\0\17\0\1\0\0\0\5hello";
         struct frame_cutter c = {0};
         struct frame_piece piece = next(&c, &frame_from_server, text, 7 + 8, 100);
         assert_int_equal(piece.messages, 1);
@@ -145,14 +151,15 @@ static void the_largest_messages_pass(void **state)
 static void a_bad_message_in_a_run_is_told_when_its_turn_comes(void **state)
 {
         (void) state;
-        static const char text[] = "D\0\0\0\6\0\0" "D\0\0\0\1";
+        static const char text[] = "D\0\0\0\6\0\0"
+                                   "D\0\0\0\1";
         struct frame_cutter c = {0};
         struct frame_piece piece = next(&c, &frame_from_server, LITERAL(text), 100);
         assert_int_equal(piece.size, 7);
         assert_true(frame_whole(&piece));
-        assert_int_equal(frame_next(&c, &frame_from_server, (const uint8_t *) text + 7, 5, 100,
-                                    &piece),
-                         FRAME_BAD);
+        assert_int_equal(
+                frame_next(&c, &frame_from_server, (const uint8_t *) text + 7, 5, 100, &piece),
+                FRAME_BAD);
 }
 
 /* Every message type of the protocol after the start is in one of the tables, and no other. */

@@ -95,7 +95,8 @@ static void a_row_has_columns(void **state)
         assert_int_equal(reply_row(bytes(p, n), n, column, length, 1, &count), FRAME_READY);
         assert_int_equal(count, 3);
         for (size_t cut = 0; cut < n; cut++)
-                assert_int_equal(reply_row(bytes(p, cut), cut, column, length, 3, &count), FRAME_BAD);
+                assert_int_equal(reply_row(bytes(p, cut), cut, column, length, 3, &count),
+                                 FRAME_BAD);
         assert_int_equal(reply_row(bytes(p, n + 1), n + 1, column, length, 3, &count), FRAME_BAD);
         static const char minus[] = "\0\1\xff\xff\xff\xfe";
         assert_int_equal(reply_row(bytes(LITERAL(minus)), 6, column, length, 3, &count), FRAME_BAD);

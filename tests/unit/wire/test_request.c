@@ -96,7 +96,8 @@ static void a_query_ends_with_its_only_nul(void **state)
         (void) state;
         const char *sql;
         size_t size;
-        assert_int_equal(request_query(bytes(LITERAL("SELECT 1\0")), 9, false, &sql, &size), FRAME_READY);
+        assert_int_equal(request_query(bytes(LITERAL("SELECT 1\0")), 9, false, &sql, &size),
+                         FRAME_READY);
         assert_string_equal(sql, "SELECT 1");
         assert_int_equal(size, 8);
         assert_int_equal(request_query(bytes(LITERAL("\0")), 1, false, &sql, &size), FRAME_READY);

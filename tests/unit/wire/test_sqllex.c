@@ -4,8 +4,8 @@
 #include "wire/sqllex.h"
 
 static const char *const kinds[] = {
-        [SQLTOKEN_WORD] = "w", [SQLTOKEN_QUOTED] = "q", [SQLTOKEN_STRING] = "s",
-        [SQLTOKEN_NUMBER] = "n", [SQLTOKEN_MARK] = "", [SQLTOKEN_INNER_WORD] = "i",
+        [SQLTOKEN_WORD] = "w",       [SQLTOKEN_QUOTED] = "q", [SQLTOKEN_STRING] = "s",
+        [SQLTOKEN_NUMBER] = "n",     [SQLTOKEN_MARK] = "",    [SQLTOKEN_INNER_WORD] = "i",
         [SQLTOKEN_INNER_MARK] = "m",
 };
 
@@ -61,8 +61,7 @@ static void text_is_cut_into_tokens(void **state)
         check("a--b\n/* /* */ */-/+", 0, "wa: - / + ; ");
         check("E'\\'' b'0' U&'x' u&\"\\0041\\\\\\+000042\" u&x n'y'", 0,
               "s: s: s: qA\\B: wu: wx: wn: sy: ; ");
-        check("'a' 'b' 'c'\n'd' 'e''f'; $$x$$ $a$$b$$a$ $-", 0,
-              "sa: sb: s: s: ; s: s: $ - ; ");
+        check("'a' 'b' 'c'\n'd' 'e''f'; $$x$$ $a$$b$$a$ $-", 0, "sa: sb: s: s: ; s: s: $ - ; ");
         check("é_1$ _x", 0, "wé_1$: w_x: ; ");
 }
 

@@ -34,8 +34,10 @@ static void every_word_is_found(void **state)
 static void other_words_are_not(void **state)
 {
         (void) state;
-        static const char *const others[] = {"select", "s", "x", "setvaL1", "pg_tem", "_", "0", "[et",
-                                             "sequence", "pg_advisory_xact_lock", "qg_temp", "\xc3\xa9"};
+        static const char *const others[] = {
+                "select",  "s",       "x",   "setvaL1",  "pg_tem",
+                "_",       "0",       "[et", "sequence", "pg_advisory_xact_lock",
+                "qg_temp", "\xc3\xa9"};
         for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
                 assert_int_equal(sqlname_find(others[i], strlen(others[i]), true), SQLNAME_NONE);
         assert_int_equal(sqlname_find("", 0, true), SQLNAME_NONE);

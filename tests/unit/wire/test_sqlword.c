@@ -91,8 +91,9 @@ static void set_names_its_parameter(void **state)
         CHECK({"SET work_mem = '64MB'", "SET:work_mem"}, {"set Work_Mem to 1", "SET:work_mem"},
               {"SET SESSION x = 1", "SET:x"}, {"SET session.x = 1", "SET:session.x"},
               {"SET \"TimeZone\" = 'UTC'", "SET:timezone"}, {"SET app.user = 'me'", "SET:app.user"},
-              {"SET \"App\".\"User Id\" TO 1", "SET:app.user id"}, {"SET a . b . c = 1", "SET:a.b.c"},
-              {"SET x=1;SET y=2", "SET:x SET:y"}, {"SET x = a, b, c", "SET:x"},
+              {"SET \"App\".\"User Id\" TO 1", "SET:app.user id"},
+              {"SET a . b . c = 1", "SET:a.b.c"}, {"SET x=1;SET y=2", "SET:x SET:y"},
+              {"SET x = a, b, c", "SET:x"},
               {"SET search_path TO \"$user\", public", "SET:search_path"},
               {"SET TIME ZONE 'Europe/Berlin'", "SET:timezone"},
               {"SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE", "SET:timezone"},
@@ -106,9 +107,9 @@ static void set_names_its_parameter(void **state)
                "SET:session characteristics"},
               {"SET XML OPTION DOCUMENT", "SET:xmloption"}, {"SET SEED TO 0.5", "SET:seed"},
               {"SET time.zone = 1", "SET:time.zone"}, {"SET local.x = 1", "SET:local.x"},
-              {"SET transaction.x = 1", "SET:transaction.x"},
-              {"SET x FROM CURRENT", "SET:x"}, {"SET \"local\" = 1", "SET:local"},
-              {"SET/**/x/**/=/**/1", "SET:x"}, {"SET --\nx = 1", "SET:x"},
+              {"SET transaction.x = 1", "SET:transaction.x"}, {"SET x FROM CURRENT", "SET:x"},
+              {"SET \"local\" = 1", "SET:local"}, {"SET/**/x/**/=/**/1", "SET:x"},
+              {"SET --\nx = 1", "SET:x"},
               {"SET standard_conforming_strings = off", "SET:standard_conforming_strings"},
               {"SET U&\"\\0073earch_path\" = x", "SET:search_path"},
               {"SET transaction_isolation = 'serializable'", "SET:transaction_isolation"},
@@ -122,20 +123,22 @@ static void set_local_ends_with_the_transaction(void **state)
         CHECK({"SET LOCAL work_mem = 1", ""}, {"SET LOCAL a.b TO DEFAULT", ""},
               {"SET LOCAL TIME ZONE 'UTC'", ""}, {"SET LOCAL ROLE x", ""},
               {"SET LOCAL SESSION AUTHORIZATION x", ""}, {"SET LOCAL NAMES 'x'", ""},
-              {"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", ""}, {"SET TRANSACTION SNAPSHOT 'x'", ""},
-              {"SET LOCAL TRANSACTION READ ONLY", ""}, {"SET SESSION TRANSACTION READ ONLY", ""},
-              {"SET CONSTRAINTS ALL DEFERRED", ""}, {"SET CONSTRAINTS a.b IMMEDIATE", ""},
-              {"SET LOCAL x = 1; SET x = 2", "SET:x"}, {"SET LOCAL XML OPTION DOCUMENT", ""});
+              {"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", ""},
+              {"SET TRANSACTION SNAPSHOT 'x'", ""}, {"SET LOCAL TRANSACTION READ ONLY", ""},
+              {"SET SESSION TRANSACTION READ ONLY", ""}, {"SET CONSTRAINTS ALL DEFERRED", ""},
+              {"SET CONSTRAINTS a.b IMMEDIATE", ""}, {"SET LOCAL x = 1; SET x = 2", "SET:x"},
+              {"SET LOCAL XML OPTION DOCUMENT", ""});
 }
 
 static void a_default_is_a_reset(void **state)
 {
         (void) state;
         CHECK({"SET x TO DEFAULT", "RESET:x"}, {"SET x = default;", "RESET:x"},
-              {"SET SESSION a.b TO DEFAULT", "RESET:a.b"}, {"SET TIME ZONE LOCAL", "RESET:timezone"},
+              {"SET SESSION a.b TO DEFAULT", "RESET:a.b"},
+              {"SET TIME ZONE LOCAL", "RESET:timezone"},
               {"SET TIME ZONE DEFAULT", "RESET:timezone"}, {"SET NAMES", "RESET:client_encoding"},
-              {"SET NAMES DEFAULT", "RESET:client_encoding"}, {"SET NAMES; SELECT 1",
-              "RESET:client_encoding"},
+              {"SET NAMES DEFAULT", "RESET:client_encoding"},
+              {"SET NAMES; SELECT 1", "RESET:client_encoding"},
               {"SET SESSION AUTHORIZATION DEFAULT", "RESET:session_authorization"},
               {"RESET x", "RESET:x"}, {"RESET A.\"B\";", "RESET:a.b"}, {"RESET ROLE", "RESET:role"},
               {"RESET SESSION AUTHORIZATION", "RESET:session_authorization"},
@@ -163,7 +166,7 @@ static void long_names_are_cut_and_doubted(void **state)
         snprintf(sql, sizeof sql, "SET %s.%s.%s.%s = 1", kept, kept, kept, kept);
         snprintf(expected, sizeof expected, "SET:%s.%s.%.63s SET_CONFIG", kept, kept, kept);
         check(&(struct expected){sql, expected}, 1, false);
-        snprintf(sql, sizeof sql, "SELECT %s(1), set_config%s(1)", part, part);
+        snprintf(sql, sizeof sql, "SELECT %s(1), set_config%s(1), \"set_%s\"(2)", part, part, part);
         check(&(struct expected){sql, ""}, 1, false);
 }
 
@@ -229,8 +232,8 @@ static void functions_are_found_anywhere(void **state)
               {"SELECT pg_copy_physical_replication_slot('a', 'b', true)", "BACKUP"},
               {"SELECT pg_replication_origin_session_setup('a')", "BACKUP"},
               {"SELECT dblink_connect('a', 'b'), dblink_connect_u('a', 'b')", "BACKUP BACKUP"},
-              {"SELECT set_limit(0.5)", "SET:pg_trgm.similarity_threshold"},
-              {"SELECT nextval", ""}, {"SELECT 'nextval('", ""}, {"SELECT xnextval(1)", ""},
+              {"SELECT set_limit(0.5)", "SET:pg_trgm.similarity_threshold"}, {"SELECT nextval", ""},
+              {"SELECT 'nextval('", ""}, {"SELECT xnextval(1)", ""},
               {"SELECT $$nextval('s')$$", ""}, {"SELECT a.nextval.b(1)", ""},
               {"SELECT (SELECT ((nextval(('s')))))", "SEQUENCE"},
               {"EXPLAIN ANALYZE SELECT nextval('s')", "SEQUENCE"});
@@ -240,7 +243,8 @@ static void temporary_objects_are_found(void **state)
 {
         (void) state;
         CHECK({"CREATE TEMP TABLE t (a int)", "TEMP"}, {"create temporary table t()", "TEMP"},
-              {"CREATE LOCAL TEMP TABLE t ()", "TEMP"}, {"CREATE GLOBAL TEMPORARY TABLE t ()", "TEMP"},
+              {"CREATE LOCAL TEMP TABLE t ()", "TEMP"},
+              {"CREATE GLOBAL TEMPORARY TABLE t ()", "TEMP"},
               {"CREATE OR REPLACE TEMP VIEW v AS SELECT 1", "TEMP"},
               {"CREATE TEMP RECURSIVE VIEW v (a) AS SELECT 1", "TEMP"},
               {"CREATE TEMP SEQUENCE s AS bigint", "TEMP"},
@@ -251,22 +255,21 @@ static void temporary_objects_are_found(void **state)
               {"CREATE TEMP TABLE t (a int) ON COMMIT DELETE ROWS", "TEMP"},
               {"CREATE TEMP TABLE t (a int) ON COMMIT PRESERVE ROWS; SELECT 1", "TEMP"},
               {"CREATE TEMP TABLE a () ON COMMIT DROP; CREATE TEMP TABLE b ()", "TEMP"},
-              {"CREATE TEMP TABLE t (commit drop)", "TEMP"},
-              {"CREATE UNLOGGED TABLE t ()", ""}, {"CREATE TABLE temp ()", ""},
-              {"CREATE TEMP TABLE t AS EXECUTE p", "TEMP EXECUTE"},
+              {"CREATE TEMP TABLE t (commit drop)", "TEMP"}, {"CREATE UNLOGGED TABLE t ()", ""},
+              {"CREATE TABLE temp ()", ""}, {"CREATE TEMP TABLE t AS EXECUTE p", "TEMP EXECUTE"},
               {"CREATE TABLE t AS EXECUTE p (1)", "EXECUTE"},
               {"CREATE TABLE t (a, b) WITH (x) TABLESPACE y AS EXECUTE p", "EXECUTE"},
               {"CREATE TABLE t AS SELECT execute FROM x", ""},
               {"EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1", "TEMP"},
               {"CREATE TABLE pg_temp.t ()", "TEMP"}, {"CREATE TABLE \"pg_temp\".t ()", "TEMP"},
-              {"SELECT * FROM pg_temp_3 . t", "TEMP"}, {"CREATE FUNCTION PG_TEMP.f() RETURNS int",
-              "TEMP"},
+              {"SELECT * FROM pg_temp_3 . t", "TEMP"},
+              {"CREATE FUNCTION PG_TEMP.f() RETURNS int", "TEMP"},
               {"CREATE FUNCTION f() SET search_path = pg_catalog, pg_temp", ""},
               {"SET search_path = public, pg_temp", "SET:search_path TEMP"},
               {"SET LOCAL search_path TO 'pg_temp'", "TEMP"},
               {"SELECT a INTO TEMP t FROM x", "TEMP"}, {"SELECT a INTO TEMPORARY TABLE t", "TEMP"},
-              {"SELECT a INTO LOCAL TEMP t", "TEMP"}, {"SELECT a INTO GLOBAL /**/ TEMPORARY t",
-              "TEMP"},
+              {"SELECT a INTO LOCAL TEMP t", "TEMP"},
+              {"SELECT a INTO GLOBAL /**/ TEMPORARY t", "TEMP"},
               {"WITH x AS (SELECT 1) SELECT * INTO TEMP t FROM x", "TEMP"},
               {"SELECT a INTO t FROM temp", ""}, {"INSERT INTO temp VALUES (1)", ""},
               {"MERGE INTO temp USING x ON true", ""}, {"SELECT a INTO UNLOGGED t", ""},
@@ -280,14 +283,15 @@ static void statements_are_told_by_their_first_words(void **state)
               {"discard temporary;", "DISCARD_TEMP"}, {"DISCARD SEQUENCES", "DISCARD_SEQUENCES"},
               {"DISCARD PLANS", ""}, {"LISTEN x", "LISTEN"}, {"UNLISTEN *", "UNLISTEN"},
               {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", "HOLD_CURSOR"},
-              {"DECLARE c BINARY INSENSITIVE NO SCROLL CURSOR WITH HOLD FOR SELECT 1", "HOLD_CURSOR"},
+              {"DECLARE c BINARY INSENSITIVE NO SCROLL CURSOR WITH HOLD FOR SELECT 1",
+               "HOLD_CURSOR"},
               {"DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1", ""},
               {"DECLARE c CURSOR FOR SELECT 1 FROM x WITH hold", ""}, {"CLOSE c", "CLOSE"},
               {"CLOSE ALL", "CLOSE"}, {"PREPARE p AS SELECT 1", "PREPARE"},
               {"PREPARE p(int) AS SELECT $1", "PREPARE"}, {"PREPARE TRANSACTION 'x'", "COMMIT"},
               {"PREPARE transaction AS SELECT 1", "PREPARE"},
-              {"PREPARE \"transaction\" AS SELECT 1", "PREPARE"},
-              {"COMMIT PREPARED 'x'", ""}, {"ROLLBACK PREPARED 'x'", ""}, {"EXECUTE p(1)", "EXECUTE"},
+              {"PREPARE \"transaction\" AS SELECT 1", "PREPARE"}, {"COMMIT PREPARED 'x'", ""},
+              {"ROLLBACK PREPARED 'x'", ""}, {"EXECUTE p(1)", "EXECUTE"},
               {"EXPLAIN EXECUTE p", "EXECUTE"}, {"EXPLAIN ANALYZE VERBOSE EXECUTE p", "EXECUTE"},
               {"EXPLAIN (ANALYZE, FORMAT json) EXECUTE p", "EXECUTE"},
               {"EXPLAIN (ANALYZE) SELECT 1", ""}, {"DEALLOCATE p", "DEALLOCATE"},
@@ -307,27 +311,29 @@ static void quotes_and_comments_hide_what_is_in_them(void **state)
         (void) state;
         CHECK({"SELECT 'it''s'; LISTEN x", "LISTEN"}, {"SELECT 'a\\'; LISTEN x", "LISTEN"},
               {"SELECT E'a\\'; LISTEN x'", ""}, {"SELECT e'a\\\\'; LISTEN x", "LISTEN"},
-              {"SELECT foE'a\\'; LISTEN x --'", "LISTEN"},
-              {"SELECT E'a'\n'b\\'; LISTEN x'", ""}, {"SELECT E'a' --c\n 'b\\'; LISTEN x'", ""},
-              {"SELECT E'a' 'b\\'; LISTEN x", "LISTEN"}, {"SELECT E'a'/**/\n'b\\'; LISTEN x", "LISTEN"},
-              {"SELECT 'a'\nE'b\\'; LISTEN x'", ""}, {"SELECT 'a' - 1; LISTEN x", "LISTEN"},
-              {"SELECT 'a'--'\n; LISTEN x", "LISTEN"},
+              {"SELECT foE'a\\'; LISTEN x --'", "LISTEN"}, {"SELECT E'a'\n'b\\'; LISTEN x'", ""},
+              {"SELECT E'a' --c\n 'b\\'; LISTEN x'", ""}, {"SELECT E'a' 'b\\'; LISTEN x", "LISTEN"},
+              {"SELECT E'a'/**/\n'b\\'; LISTEN x", "LISTEN"}, {"SELECT 'a'\nE'b\\'; LISTEN x'", ""},
+              {"SELECT 'a' - 1; LISTEN x", "LISTEN"}, {"SELECT 'a'--'\n; LISTEN x", "LISTEN"},
               {"SELECT B'01\\'; LISTEN x", "LISTEN"}, {"SELECT x'1f\\'; LISTEN x", "LISTEN"},
               {"SELECT N'a\\'; LISTEN x", "LISTEN"}, {"SELECT U&'a\\'; LISTEN x", "LISTEN"},
               {"SELECT u&\"a\\\"; LISTEN x", "LISTEN"}, {"SELECT u & 'a'; LISTEN x", "LISTEN"},
               {"SELECT u&1; LISTEN x", "LISTEN"}, {"SELECT $$'$$; LISTEN x", "LISTEN"},
               {"SELECT $a$ $$ ' $b$ $a$; LISTEN x", "LISTEN"},
-              {"SELECT $a$ $b$a$; LISTEN x", "LISTEN"}, {"SELECT $a$ $a$a$; LISTEN x; --$a$", "LISTEN"},
+              {"SELECT $a$ $b$a$; LISTEN x", "LISTEN"},
+              {"SELECT $a$ $a$a$; LISTEN x; --$a$", "LISTEN"},
               {"SELECT $aé_1$ ' $aé_1$; LISTEN x", "LISTEN"}, {"SELECT $A$ $a$; LISTEN x $A$", ""},
               {"SELECT a$b$ FROM t; LISTEN x; SELECT b$b$", "LISTEN"},
               {"SELECT $1$a$; LISTEN x $a$", ""}, {"SELECT 1$a$; LISTEN x $a$", ""},
               {"SELECT 1e5$a$; LISTEN x $a$", ""}, {"SELECT \"a\"\"'b\"; LISTEN x", "LISTEN"},
-              {"SELECT \"a;b\"; LISTEN x", "LISTEN"}, {"/* ; /* ' */ LISTEN x */ LISTEN y", "LISTEN"},
-              {"/*/**/ LISTEN x */", ""}, {"/**/LISTEN x", "LISTEN"}, {"/***/LISTEN x", "LISTEN"},
+              {"SELECT \"a;b\"; LISTEN x", "LISTEN"},
+              {"/* ; /* ' */ LISTEN x */ LISTEN y", "LISTEN"}, {"/*/**/ LISTEN x */", ""},
+              {"/**/LISTEN x", "LISTEN"}, {"/***/LISTEN x", "LISTEN"},
               {"/*/*/ */ */LISTEN x", "LISTEN"}, {"SELECT 1 */* ' */ 2; LISTEN x", "LISTEN"},
-              {"SELECT 1 //* ' */ 2; LISTEN x", "LISTEN"}, {"SELECT 1 +-- '\n2; LISTEN x", "LISTEN"},
-              {"-- x\rLISTEN y", "LISTEN"}, {"--", ""}, {"/*", ""}, {"'", ""}, {"\"", ""}, {"$$", ""},
-              {"$a", ""}, {"-", ""}, {"/", ""}, {"1e", ""}, {"1e+", ""}, {"U&", ""}, {"E", ""});
+              {"SELECT 1 //* ' */ 2; LISTEN x", "LISTEN"},
+              {"SELECT 1 +-- '\n2; LISTEN x", "LISTEN"}, {"-- x\rLISTEN y", "LISTEN"}, {"--", ""},
+              {"/*", ""}, {"'", ""}, {"\"", ""}, {"$$", ""}, {"$a", ""}, {"-", ""}, {"/", ""},
+              {"1e", ""}, {"1e+", ""}, {"U&", ""}, {"E", ""});
 }
 
 static void numbers_end_where_words_begin(void **state)
@@ -347,7 +353,8 @@ static void semicolons_count_at_the_statement_s_level_only(void **state)
               {"SELECT ';LISTEN x'", ""},
               {"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT nextval('s'); END",
                "SEQUENCE"},
-              {"CREATE OR REPLACE PROCEDURE f() BEGIN ATOMIC INSERT INTO t VALUES (1); END; LISTEN x",
+              {"CREATE OR REPLACE PROCEDURE f() BEGIN ATOMIC INSERT INTO t VALUES (1); END; LISTEN "
+               "x",
                "LISTEN"},
               {"CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; END; END",
                "COMMIT"},
@@ -367,12 +374,14 @@ static void blocks_are_searched_for_words(void **state)
               {"DO $$ BEGIN SET LOCAL x = 1; END $$", ""},
               {"DO $$ BEGIN SET x TO DEFAULT; RESET ALL; END $$", "SET:x"},
               {"DO $$ BEGIN CREATE TEMP TABLE t (); END $$", "TEMP"},
-              {"DO $$ BEGIN PERFORM nextval('s'), pg_advisory_lock(1); END $$", "SEQUENCE ADVISORY"},
+              {"DO $$ BEGIN PERFORM nextval('s'), pg_advisory_lock(1); END $$",
+               "SEQUENCE ADVISORY"},
               {"DO $$ BEGIN PERFORM set_config('a', 'b', true); END $$", "SET_CONFIG"},
               {"DO E'BEGIN\\n \\x53ET x = 1; END'", "SET_CONFIG"},
               {"DO E'BEGIN\\n NULL;\\tEND'", ""}, {"DO U&'BEGIN NULL; END'", "SET_CONFIG"},
               {"DO 'BEGIN S'\n'ET x = 1; END'", "SET_CONFIG"},
-              {"DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'; END $$", "HOLD_CURSOR"},
+              {"DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'; END $$",
+               "HOLD_CURSOR"},
               {"DO $$ BEGIN LOAD 'x'; EXECUTE 'PREPARE p AS SELECT 1'; END $$", "LOAD PREPARE"},
               {"DO $$ BEGIN UPDATE t SET a = 1; END $$", "SET:a"},
               {"DO $$ BEGIN NULL; END $$; SELECT 'LISTEN x'", ""},
@@ -401,7 +410,7 @@ static void half_a_character_is_no_backslash(void **state)
         (void) state;
         static const struct expected sjis[] = {
                 {"SELECT E'\x95\x5c'; LISTEN x", "LISTEN"},
-                {"SELECT E'\xb1'; LISTEN x", "LISTEN"},         /* a character of one byte */
+                {"SELECT E'\xb1'; LISTEN x", "LISTEN"}, /* a character of one byte */
                 {"SELECT E'\\\x95\x5c'; LISTEN x", "LISTEN"},
                 {"SELECT $\x95\x5c$ ' $\x95\x5c$; LISTEN x", "LISTEN"},
         };
@@ -423,8 +432,8 @@ static void long_tags_and_strings_are_followed(void **state)
         (void) state;
         static char sql[2000], tag[200];
         memset(tag, 'q', 150);
-        snprintf(sql, sizeof sql, "SELECT $%s$ ' $%.149s$ ' $%.149sr$ ' $%s$; LISTEN x", tag, tag, tag,
-                 tag);
+        snprintf(sql, sizeof sql, "SELECT $%s$ ' $%.149s$ ' $%.149sr$ ' $%s$; LISTEN x", tag, tag,
+                 tag, tag);
         check(&(struct expected){sql, "LISTEN"}, 1, false);
         memset(tag, 'q', 63);
         tag[63] = 0;

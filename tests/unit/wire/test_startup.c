@@ -67,9 +67,9 @@ static void a_session_has_parameters(void **state)
         assert_string_equal(s.parameters[0].value, "me");
         assert_string_equal(startup_get(&s, "options"), "");
         assert_null(startup_get(&s, "password"));
-        packet[3]--;                    /* no terminator */
+        packet[3]--; /* no terminator */
         assert_int_equal(reads(packet, sizeof packet), FRAME_BAD);
-        packet[3]--;                    /* no value */
+        packet[3]--; /* no value */
         assert_int_equal(reads(packet, sizeof packet), FRAME_BAD);
         assert_string_equal(e.sqlstate, "08P01");
 }
@@ -154,8 +154,8 @@ static void options_are_split_as_postgresql_does(void **state)
 static void other_switches_are_refused(void **state)
 {
         (void) state;
-        static const char *const bad[] = {"-F", "-c", "-c a", "--", "--a", "-B 100", "x", "-c =1",
-                                          "-c a=b -e", "-", "--=1", "\\"};
+        static const char *const bad[] = {"-F", "-c",    "-c a",      "--", "--a",  "-B 100",
+                                          "x",  "-c =1", "-c a=b -e", "-",  "--=1", "\\"};
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
                 char text[2000] = "";
                 error_clear(&e);

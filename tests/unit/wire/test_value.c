@@ -56,7 +56,8 @@ static void texts_and_booleans(void **state)
         refused('b', "");
 }
 
-/* ndigits, weight, sign, dscale, digits: as a server sends them (its infinities have a scale, too). */
+/* ndigits, weight, sign, dscale, digits: as a server sends them (its infinities have a scale, too).
+ */
 static void numerics(void **state)
 {
         (void) state;
@@ -111,12 +112,21 @@ static void timestamps(void **state)
         is_at("294276-12-31 23:59:59.999999+00", INT64_C(9223371331199999999));
         is_at("infinity", INT64_MAX);
         is_at("-infinity", INT64_MIN);
-        static const char *const bad[] = {"", "now", "2026-13-01 00:00:00", "2025-02-29 00:00:00",
-                                          "2026-01-01", "2026-01-01 25:00:00", "2026-1-1 00:00:00",
-                                          "2026-01-01 00:00:00+", "2026-01-01 00:00:00+00x",
-                                          "2026-01-01 00:00:00.", "0000-01-01 00:00:00",
-                                          "2026-01-01 00:00:00 BC", "2026-01-32 00:00:00",
-                                          "294277-01-01 00:00:00", "9999999-01-01 00:00:00"};
+        static const char *const bad[] = {"",
+                                          "now",
+                                          "2026-13-01 00:00:00",
+                                          "2025-02-29 00:00:00",
+                                          "2026-01-01",
+                                          "2026-01-01 25:00:00",
+                                          "2026-1-1 00:00:00",
+                                          "2026-01-01 00:00:00+",
+                                          "2026-01-01 00:00:00+00x",
+                                          "2026-01-01 00:00:00.",
+                                          "0000-01-01 00:00:00",
+                                          "2026-01-01 00:00:00 BC",
+                                          "2026-01-32 00:00:00",
+                                          "294277-01-01 00:00:00",
+                                          "9999999-01-01 00:00:00"};
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
                 assert_false(value_timestamp(bad[i], &ignored));
         gives('T', "2000-01-01 00:00:01+00", LITERAL("\0\0\0\0\0\x0f\x42\x40"));

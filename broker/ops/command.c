@@ -1,0 +1,260 @@
+#include "ops/command.h"
+
+#include <strings.h>
+#include "ops/command_driver.h"
+#include "ops/setting.h"
+
+#define LATER "Not in this version."
+
+/* The first that fits counts. */
+static const struct rule {
+        const char *name;
+        enum command_kind kind;
+        enum command_right right;
+        bool environment;               /* may be followed by the name of one */
+        const char *description;        /* one sentence */
+} rules[] = {
+        {"RELOAD", COMMAND_RELOAD, COMMAND_CHANGE, false,
+         "Reads the configuration again, as SIGHUP does, and answers when it holds or with what is wrong."},
+        {"PAUSE", COMMAND_PAUSE, COMMAND_CHANGE, true,
+         "Lends no more servers and answers when none is left; clients wait until RESUME."},
+        {"RESUME", COMMAND_RESUME, COMMAND_CHANGE, true, "Ends PAUSE."},
+        {"REFRESH", COMMAND_REFRESH, COMMAND_CHANGE, true,
+         "Looks for a new version of the secret now; SHOW SECRETS and SHOW ROTATIONS tell what came of it."},
+        {"SHUTDOWN WAIT_FOR_SERVERS", COMMAND_SHUTDOWN_SERVERS, COMMAND_CHANGE, false,
+         "Takes no new clients, sends each one away when its transaction is over, and ends the broker, as "
+         "SIGTERM does."},
+        {"SHUTDOWN WAIT_FOR_CLIENTS", COMMAND_SHUTDOWN_CLIENTS, COMMAND_CHANGE, false,
+         "Takes no new clients and ends the broker when the last one has left."},
+        {"SHUTDOWN", COMMAND_SHUTDOWN, COMMAND_CHANGE, false, "Ends the broker at once."},
+        {"DISABLE", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
+        {"ENABLE", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
+        {"RECONNECT", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
+        {"KILL", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
+        {"KILL_CLIENT", COMMAND_LATER, COMMAND_CHANGE, false, LATER},
+        {"WAIT_CLOSE", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
+        {"SET", COMMAND_LATER, COMMAND_CHANGE, false, LATER},
+        {"SHOW WAITS", COMMAND_LATER, COMMAND_LOOK, false, LATER},
+        {"SHOW ERRORS", COMMAND_LATER, COMMAND_LOOK, false, LATER},
+        {"SHOW LATENCY", COMMAND_LATER, COMMAND_LOOK, false, LATER},
+};
+#define RULES (sizeof rules / sizeof *rules)
+
+/* ---- HELP ---- */
+
+static const struct snapshot_column help_columns[] = {
+        {"command", 's', "The command; [environment] may be left out."},
+        {"description", 's', "What it does, or what it shows."},
+};
+
+static void help_row(struct snapshot_rows *r, const char *before, const char *name, const char *after,
+                     const char *description)
+{
+        char command[80];
+        snprintf(command, sizeof command, "%s%s%s", before, name, after);
+        snapshot_text(r, command);
+        snapshot_text(r, description);
+        snapshot_end(r);
+}
+
+static void help_rows(const struct snapshot_world *w, struct snapshot_rows *r)
+{
+        size_t count;
+        const struct snapshot *const *shows = snapshot_table(&count);
+        (void) w;
+        help_row(r, "SHOW ", r->of->name, "", r->of->description);
+        for (size_t i = 0; i < count; i++)
+                help_row(r, "SHOW ", shows[i]->name, "", shows[i]->description);
+        for (size_t i = 0; i < RULES; i++) {
+                if (rules[i].kind != COMMAND_LATER)
+                        help_row(r, "", rules[i].name, rules[i].environment ? " [environment]" : "",
+                                 rules[i].description);
+        }
+}
+
+static const struct snapshot help = {
+        .name = "HELP",
+        .description = "Every command with what it does.",
+        SNAPSHOT_OF(help_columns),
+        .rows = help_rows,
+};
+
+/* ---- reading ---- */
+
+static bool show(const struct command_words *w, struct command *out)
+{
+        const char *name = w->word[1].text;
+        const struct snapshot *s = strcasecmp(name, help.name) == 0 ? &help : snapshot_find(name);
+        if (!s || w->count != 2)
+                return false;
+        *out = (struct command){.kind = COMMAND_SHOW, .tag = "SHOW", .show = s};
+        return true;
+}
+
+static const struct rule *find_rule(const struct command_words *w)
+{
+        for (size_t i = 0; i < RULES; i++) {
+                if (command_starts(w, rules[i].name))
+                        return &rules[i];
+        }
+        return NULL;
+}
+
+static enum command_verdict bad(struct command *out)
+{
+        *out = (struct command){0};
+        return COMMAND_BAD;
+}
+
+static enum command_verdict apply(const struct rule *rule, const struct command_words *w,
+                                  struct command *out, struct error *e)
+{
+        size_t words = command_starts(w, rule->name);
+        *out = (struct command){.kind = rule->kind, .right = rule->right, .tag = rule->name};
+        if (rule->kind == COMMAND_LATER) {
+                error_set(e, "0A000", "%s is not in this version", rule->name);
+                error_hint(e, "SHOW HELP lists what is.");
+                return bad(out);
+        }
+        if (w->count == words)
+                return COMMAND_READ;
+        if (rule->environment && command_name(w, words, out->argument, sizeof out->argument))
+                return COMMAND_READ;
+        error_set(e, "42601", "%s takes %s", rule->name,
+                  rule->environment ? "the name of one environment, or nothing for all" : "nothing more");
+        return bad(out);
+}
+
+/* The SHOW or command that was probably meant; NULL: there is none like it. */
+static const char *nearest(const char *word, bool after_show)
+{
+        size_t count;
+        const struct snapshot *const *shows = snapshot_table(&count);
+        const char *best = NULL;
+        unsigned least = 3;
+        count = after_show ? count : RULES;
+        for (size_t i = 0; i < count; i++) {
+                const char *name = after_show ? shows[i]->name : rules[i].name;
+                unsigned steps = setting_distance(word, name);
+                bool there = after_show || rules[i].kind != COMMAND_LATER;
+                if (there && steps < least) {
+                        least = steps;
+                        best = name;
+                }
+        }
+        return best;
+}
+
+static enum command_verdict refuse(const struct command_words *w, struct command *out, struct error *e)
+{
+        bool after_show = command_starts(w, "SHOW") && w->count > 1;
+        const char *word = w->word[after_show].text;
+        const char *meant = nearest(word, after_show);
+        if (after_show && strcasecmp(word, "FDS") == 0)
+                error_set(e, "0A000", "SHOW FDS is not offered: it would show secrets");
+        else if (after_show)
+                error_set(e, "42704", "unrecognized configuration parameter \"%s\"", word);
+        else
+                error_set(e, "42601", "\"%s\" is not a command of the console", word);
+        if (meant)
+                error_hint(e, "%s%s is one; SHOW HELP lists all.", after_show ? "SHOW " : "", meant);
+        else
+                error_hint(e, "SHOW HELP lists what is.");
+        return bad(out);
+}
+
+enum command_verdict command_next(struct command_reader *r, struct command *out, struct error *e)
+{
+        struct command_words w;
+        if (!command_words(r, &w, e)) {
+                *out = (struct command){0};
+                return error_is_set(e) ? COMMAND_BAD : COMMAND_END;
+        }
+        if (command_starts(&w, "SHOW") && show(&w, out))
+                return COMMAND_READ;
+        if (command_driver(&w, out))
+                return COMMAND_READ;
+        const struct rule *rule = find_rule(&w);
+        return rule ? apply(rule, &w, out, e) : refuse(&w, out, e);
+}
+
+size_t command_columns(const struct command *c, const struct snapshot_column **columns)
+{
+        switch (c->kind) {
+        case COMMAND_SHOW:
+                *columns = c->show->columns;
+                return c->show->column_count;
+        case COMMAND_VALUE:
+        case COMMAND_PARAMETER:
+                *columns = &c->column;
+                return 1;
+        default:
+                *columns = NULL;
+                return 0;
+        }
+}
+
+/* ---- the page ---- */
+
+static const char *type_name(char letter)
+{
+        static const struct {
+                char letter;
+                const char *name;
+        } types[] = {{'s', "text"}, {'i', "int4"}, {'q', "int8"}, {'N', "numeric"}, {'T', "timestamptz"}};
+        for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+                if (types[i].letter == letter)
+                        return types[i].name;
+        }
+        return "bool";
+}
+
+static void describe_show(const struct snapshot *s, FILE *to)
+{
+        fprintf(to, "\n### SHOW %s\n\n%s\n\n| column | type | what it is |\n|---|---|---|\n", s->name,
+                s->description);
+        for (size_t i = 0; i < s->column_count; i++)
+                fprintf(to, "| `%s` | %s | %s |\n", s->columns[i].name, type_name(s->columns[i].type),
+                        s->columns[i].description);
+}
+
+static void describe_rules(FILE *to)
+{
+        fputs("\n## Commands\n\n| command | what it does |\n|---|---|\n", to);
+        for (size_t i = 0; i < RULES; i++)
+                fprintf(to, "| `%s%s` | %s |\n", rules[i].name,
+                        rules[i].environment ? " [environment]" : "", rules[i].description);
+}
+
+static void describe_parameters(FILE *to)
+{
+        size_t count;
+        const struct command_parameter *p = command_parameters(&count);
+        fputs("\n## What drivers ask\n\nTransactions, `SET` of the usual session parameters, `RESET`, "
+              "`DISCARD ALL`, `DEALLOCATE`, `SELECT 1`, `SELECT version()` and their like are answered "
+              "as PostgreSQL would, and have no effect. `SHOW` knows these parameters: ", to);
+        for (size_t i = 0; i < count; i++)
+                fprintf(to, "%s`%s`", i ? ", " : "", p[i].name);
+        fputs(".\n", to);
+}
+
+void command_describe(FILE *to)
+{
+        size_t count;
+        const struct snapshot *const *shows = snapshot_table(&count);
+        fputs("# The console\n\n"
+              "`psql \"host=/run/pgbroker dbname=pgbroker\"`, or any PostgreSQL driver, in the simple or the "
+              "extended protocol; `dbname=pgbouncer` is the same. Only the broker's own user and those of "
+              "`admin` may connect. This page is made from the tables of `command.c` and of the files "
+              "beside `snapshot.c`; a test compares them.\n\n"
+              "Commands and names of SHOW may be written in any case, several of them separated by "
+              "semicolons. No password, key or secret value is ever shown.\n", to);
+        describe_rules(to);
+        describe_parameters(to);
+        fputs("\n## What it shows\n\n"
+              "The columns that PgBouncer has are PgBouncer's, in its order; `database` is the environment, "
+              "`user` the server login.\n", to);
+        describe_show(&help, to);
+        for (size_t i = 0; i < count; i++)
+                describe_show(shows[i], to);
+}

@@ -1,0 +1,108 @@
+#include "ops/command_words.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+/* Ends the last word, a comment up to the line's end, and the last statement. */
+static const char terminator[] = "\n;";
+
+void command_reader_init(struct command_reader *r, const char *text, size_t size)
+{
+        *r = (struct command_reader){.text = text, .size = size};
+        sqllex_init(&r->lex, false);
+        sqllex_feed(&r->lex, text, size);
+}
+
+static const struct sqltoken *next_token(struct command_reader *r)
+{
+        const struct sqltoken *t = sqllex_next(&r->lex);
+        if (t || r->at_end)
+                return t;
+        r->at_end = true;
+        sqllex_feed(&r->lex, terminator, sizeof terminator - 1);
+        return sqllex_next(&r->lex);
+}
+
+/* The lexer does not keep numbers, but it stands right behind this one. */
+static void copy_number(const struct command_reader *r, struct command_word *out)
+{
+        const char *at = r->lex.quote.at;
+        const char *end = r->at_end && at == terminator ? r->text + r->size : at;
+        const char *begin = end;
+        while (begin > r->text && end - begin < SQLTOKEN_KEPT && isdigit((unsigned char) begin[-1]))
+                begin--;
+        memcpy(out->text, begin, (size_t) (end - begin));
+}
+
+static void keep(const struct command_reader *r, const struct sqltoken *t, struct command_words *w)
+{
+        if (w->count++ >= COMMAND_WORDS)
+                return;
+        struct command_word *out = &w->word[w->count - 1];
+        *out = (struct command_word){.kind = t->kind};
+        if (t->kind == SQLTOKEN_MARK)
+                out->text[0] = t->mark;
+        else if (t->kind == SQLTOKEN_NUMBER)
+                copy_number(r, out);
+        else if (t->kind != SQLTOKEN_STRING && t->text)
+                memcpy(out->text, t->text,
+                       t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT);
+}
+
+bool command_words(struct command_reader *r, struct command_words *out, struct error *e)
+{
+        const struct sqltoken *t;
+        out->count = 0;
+        while (!r->over && (t = next_token(r))) {
+                if (t->kind != SQLTOKEN_MARK || t->mark != ';') {
+                        keep(r, t, out);
+                        continue;
+                }
+                r->over = r->at_end;
+                if (out->count)
+                        return true;
+        }
+        if (!r->over)
+                error_set(e, "42601", "unterminated quotes or comment");
+        r->over = true;
+        return false;
+}
+
+static bool same_word(const struct command_word *w, const char *pattern, size_t n)
+{
+        return w->kind != SQLTOKEN_QUOTED && w->kind != SQLTOKEN_STRING && strlen(w->text) == n &&
+               strncasecmp(w->text, pattern, n) == 0;
+}
+
+size_t command_starts(const struct command_words *w, const char *pattern)
+{
+        size_t count = 0;
+        while (*pattern) {
+                size_t n = strcspn(pattern, " ");
+                if (count >= w->count || count >= COMMAND_WORDS ||
+                    !same_word(&w->word[count], pattern, n))
+                        return 0;
+                count++;
+                pattern += n + (pattern[n] == ' ');
+        }
+        return count;
+}
+
+bool command_name(const struct command_words *w, size_t from, char *name, size_t size)
+{
+        size_t used = 0;
+        if (w->count > COMMAND_WORDS)
+                return false;
+        for (size_t i = from; i < w->count; i++) {
+                const struct command_word *word = &w->word[i];
+                size_t n = strlen(word->text);
+                if (n == 0 || n >= size - used || word->kind == SQLTOKEN_STRING)
+                        return false;
+                if (word->kind == SQLTOKEN_MARK && !strchr("-._", word->text[0]))
+                        return false;
+                memcpy(name + used, word->text, n);
+                used += n;
+        }
+        name[used] = 0;
+        return used > 0;
+}
