@@ -383,15 +383,18 @@ static void attempt_back(void *arg)
         struct connect *c = a->owner;
 
         a->busy = false;
-        if (c->attempt != a)
+        if (c->attempt != a) {
                 attempt_free(a);
-        else if (a->next == PGRES_POLLING_OK)
+                connect_release(c);
+                return;
+        }
+        c->holders--; /* the caller still holds it */
+        if (a->next == PGRES_POLLING_OK)
                 logged_in(c);
         else if (a->next == PGRES_POLLING_FAILED)
                 login_failed(c);
         else
                 attempt_wait(c);
-        connect_release(c);
 }
 
 static void attempt_step(struct attempt *a)

@@ -5,6 +5,8 @@
 #include <strings.h>
 #include "base/expect.h"
 
+#define POLICY "F0000" /* config_file_error: trying again is of no use */
+
 /* What the demands come down to, on the way to a decision. */
 struct demand {
         enum ssl_mode secret, floor, mode; /* as they hold; mode is the stronger one */
@@ -53,13 +55,13 @@ static bool refuse_socket(const struct demand *d, struct error *e)
                           ssl_mode_name(d->floor), d->host);
         else if (d->secret_says && !below_require(d->secret))
                 error_set(
-                        e, "08001",
+                        e, POLICY,
                         "the secret's ssl_mode is %s, but host %s is a unix socket, where there is "
                         "no TLS",
                         ssl_mode_name(d->secret), d->host);
         else
                 error_set(
-                        e, "08001",
+                        e, POLICY,
                         "TLS is required unless min_ssl_mode says otherwise, but host %s is a unix "
                         "socket, where there is no TLS",
                         d->host);
@@ -73,7 +75,7 @@ static bool decide_socket(const struct demand *d, struct enforce_decision *out, 
                 return refuse_socket(d, e);
         if (d->options->channel_binding == BINDING_REQUIRE) {
                 error_set(
-                        e, "08001",
+                        e, POLICY,
                         "channel_binding is require, but host %s is a unix socket, where there is "
                         "no TLS to bind to",
                         d->host);
@@ -93,7 +95,7 @@ static bool possible(const struct demand *d, struct error *e)
         if (d->secret_says && d->secret == SSL_MODE_DISABLE && !d->floor_says &&
             !below_require(d->floor)) {
                 error_set(
-                        e, "08001",
+                        e, POLICY,
                         "the secret's ssl_mode is disable, but host %s is not this machine: TLS is "
                         "required there",
                         d->host);

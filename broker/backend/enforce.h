@@ -25,8 +25,8 @@ struct enforce_decision {
 };
 
 /* `loopback`: enforce_loopback_host() and every address it resolves to is loopback. A host that
- * starts with '/' is a unix socket. False and `e` (with the key to change) if the demands can't be
- * met. */
+ * starts with '/' is a unix socket. False and `e` (F0000, with the key to change) if the demands
+ * can't be met. */
 bool enforce_decide(enum ssl_mode secret, const struct enforce_options *options, const char *host,
                     bool loopback, struct enforce_decision *out, struct error *e);
 /* localhost, 127/8 or ::1, by its text alone. */

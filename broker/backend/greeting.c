@@ -1,6 +1,6 @@
 #include "backend/greeting.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/sealed.h"
 
@@ -39,15 +39,28 @@ static void read_parameter(struct greeting *g, const char *text)
         bytes_append(&g->names, "", 1);
 }
 
-/* BackendKeyData, tab, blank, pid, blank, key: both as signed numbers. */
+/* A signed number, and `after` it. */
+static bool read_number(const char **text, char after, uint32_t *out)
+{
+        char *end;
+        long n = strtol(*text, &end, 10);
+
+        if (end == *text || *end != after || n < INT32_MIN || n > INT32_MAX)
+                return false;
+        *out = (uint32_t) n;
+        *text = end + 1;
+        return true;
+}
+
+/* BackendKeyData, tab, blank, pid, blank, key. */
 static void read_key(struct greeting *g, const char *text)
 {
-        int pid, key, end = 0;
+        uint32_t pid, key;
 
-        if (g->cut || sscanf(text, "%d %d%n", &pid, &key, &end) != 2 || text[end])
+        if (g->cut || !read_number(&text, ' ', &pid) || !read_number(&text, 0, &key))
                 return;
-        g->pid = (uint32_t) pid;
-        g->key = (uint32_t) key;
+        g->pid = pid;
+        g->key = key;
         g->has_key = true;
 }
 
@@ -80,11 +93,11 @@ void greeting_read(struct greeting *g, const char *p, size_t n)
 
 const char *greeting_next(const struct greeting *g, size_t *at)
 {
-        const char *name = (const char *) bytes_data(&g->names);
+        const char *names = (const char *) bytes_data(&g->names), *name;
 
-        if (*at >= bytes_length(&g->names))
+        if (!names || *at >= bytes_length(&g->names))
                 return NULL;
-        name += *at;
+        name = names + *at;
         *at += strlen(name) + 1;
         return name;
 }

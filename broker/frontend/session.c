@@ -49,17 +49,23 @@ bool session_mode(const struct session *s)
 
 /* ---- reading and pausing ---- */
 
-/* Each side is read as long as the other takes what it says. */
+static bool waits(const struct session *s)
+{
+        return s->state == SESSION_WAITING || s->state == SESSION_WAITING_PIN;
+}
+
+/* Each side is read as long as the other takes what it says. A client that waits for a server is
+ * paused only when it says more (client_received()): telling the kernel twice for each wait would
+ * cost more than the message. */
 static void flow(struct session *s)
 {
         struct relay *r = &s->relay;
-        bool wait = s->state == SESSION_LOGIN || s->state == SESSION_TRYING ||
-                    s->state == SESSION_WAITING || s->state == SESSION_WAITING_PIN;
+        bool login = s->state == SESSION_LOGIN || s->state == SESSION_TRYING;
         bool full = r->server && (stream_blocked(server_stream(r->server)) ||
                                   turns_full(&r->server->track.turns));
-        if (wait || full)
+        if (login || full)
                 stream_pause(r->client);
-        else
+        else if (!waits(s))
                 stream_resume(r->client);
         if (!r->server)
                 return;
@@ -343,6 +349,10 @@ static size_t requests(struct session *s, const uint8_t *p, size_t n)
 static size_t client_received(void *arg, const uint8_t *p, size_t n)
 {
         struct session *s = arg;
+        if (waits(s)) {
+                stream_pause(s->relay.client);
+                return 0;
+        }
         if (s->relay.server && track_quiet(&s->relay.server->track))
                 s->xact_us = loop_us();
         size_t used = requests(s, p, n);
@@ -379,6 +389,7 @@ void session_given(struct pool_wait *w, struct server *server)
                 session_borrow(s, server);
         }
         session_settle(s);
+        stream_again(s->relay.client);
 }
 
 void session_wait_failed(struct pool_wait *w, const struct error *e)

@@ -76,7 +76,8 @@ static ssize_t write_some(struct stream *s, const struct iovec *v, unsigned coun
                 return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? 0 : -1;
         }
         struct msghdr m = {.msg_iov = (struct iovec *) v, .msg_iovlen = count};
-        ssize_t n = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = count == 1 ? send(s->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                               : sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0)
                 return n;
         return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -1;

@@ -15,15 +15,15 @@ enum command_right {
 };
 
 enum command_kind {
+        COMMAND_NOTED,                  /* nothing is to be done; without a tag: there was no statement */
         COMMAND_SHOW,                   /* the rows of `show` */
         COMMAND_VALUE,                  /* one row, `column`: `value` */
         COMMAND_PARAMETER,              /* the same; what the session was told counts more than `value` */
-        COMMAND_NOTED,                  /* nothing is to be done */
-        COMMAND_BEGIN,                  /* nor here, but the transaction status changes */
+        COMMAND_BEGIN,                  /* nothing either, but the transaction status changes */
         COMMAND_COMMIT,                 /* or ROLLBACK */
         COMMAND_DEALLOCATE,             /* of the prepared statement `argument`; "" = all */
         COMMAND_RELOAD,
-        COMMAND_PAUSE,                  /* these four: of the environment `argument`; "" = all */
+        COMMAND_PAUSE,                  /* these three: of the environment `argument`; "" = all */
         COMMAND_RESUME,
         COMMAND_REFRESH,
         COMMAND_SHUTDOWN,

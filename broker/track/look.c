@@ -14,6 +14,7 @@ struct finding {
         const struct settings *reported;
         uint32_t effects, pins;
         bool apply, executed;
+        bool certain;                   /* the text has one reading: what ends state may be believed */
 };
 
 /* A parameter that servers report and that can be SET is followed, not pinned. */
@@ -22,17 +23,29 @@ static bool followed(const struct finding *f, const char *name)
         return name && restore_settable(name) && settings_get(f->reported, name);
 }
 
-static void apply_effect(struct finding *f, enum sql_effect effect, const char *name)
+static void apply_ending(struct finding *f, enum sql_effect effect, const char *name)
 {
         struct track_client *c = f->c;
-        if (pins_kind_of(effect, name) >= 0 || f->executed)
-                pins_see(&c->pins, effect, name);
-        if (!f->executed)
+        bool resets = effect == SQL_RESET_ALL || effect == SQL_DISCARD_ALL || effect == SQL_RESET;
+        if (effect == SQL_DISCARD_ALL || (resets && !f->certain))
+                c->maybe_reset = true;
+        if (!f->certain) {
+                c->pins.doubt = true;
                 return;
-        if (effect == SQL_RESET_ALL || effect == SQL_DISCARD_ALL)
-                c->reset_all = true;
-        else if (effect == SQL_RESET && name)
+        }
+        pins_see(&c->pins, effect, name);
+        if (effect == SQL_RESET && name)
                 snprintf(c->reset_one, sizeof c->reset_one, "%s", name);
+        else if (resets)
+                c->reset_all = true;
+}
+
+static void apply_effect(struct finding *f, enum sql_effect effect, const char *name)
+{
+        if (pins_kind_of(effect, name) >= 0)
+                pins_see(&f->c->pins, effect, name);
+        else if (f->executed)
+                apply_ending(f, effect, name);
 }
 
 static void found(void *arg, enum sql_effect effect, const char *name)
@@ -50,17 +63,22 @@ static void found(void *arg, enum sql_effect effect, const char *name)
                 apply_effect(f, effect, name);
 }
 
-static void read_text(struct finding *f, const char *sql, size_t size)
+static void read_one_way(struct finding *f, bool backslashes, const char *sql, size_t size)
 {
         struct sqlword w;
-        sqlword_init(&w, false, found, f);
+        sqlword_init(&w, backslashes, found, f);
+        if (f->c->two_readings)
+                sqlword_encoding(&w, settings_get(f->c->wanted, "client_encoding"));
         sqlword_feed(&w, sql, size);
         sqlword_end(&w);
-        if (!f->c->two_readings)
-                return;
-        sqlword_init(&w, true, found, f);
-        sqlword_feed(&w, sql, size);
-        sqlword_end(&w);
+}
+
+static void read_text(struct finding *f, const char *sql, size_t size)
+{
+        f->certain = !f->c->two_readings;
+        read_one_way(f, false, sql, size);
+        if (f->c->two_readings)
+                read_one_way(f, true, sql, size);
 }
 
 static bool violation(struct error *e, const char *what)
@@ -121,6 +139,8 @@ static void begin_pieces(struct track_client *c, const char *sql, size_t size)
         p->finding.c = c;
         sqlword_init(&p->word, false, found, &p->finding);
         sqlword_init(&p->other, true, found, &p->finding);
+        sqlword_encoding(&p->word, settings_get(c->wanted, "client_encoding"));
+        sqlword_encoding(&p->other, settings_get(c->wanted, "client_encoding"));
         feed_pieces(p, sql, size);
 }
 

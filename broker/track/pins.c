@@ -166,6 +166,13 @@ static void reset_name(struct pins *p, const char *name)
 void pins_see(struct pins *p, enum sql_effect effect, const char *name)
 {
         int kind = pins_kind_of(effect, name);
+        /* What comes after an end is not ended by it. */
+        if (kind == PIN_SET || kind == PIN_SET_CONFIG)
+                p->ended &= ~(EFFECT(RESET_ALL) | EFFECT(DISCARD_ALL));
+        if (kind == PIN_SET_CONFIG)
+                p->reset_names = 0;
+        if (kind == PIN_SEQUENCE)
+                p->ended &= ~(EFFECT(DISCARD_SEQUENCES) | EFFECT(DISCARD_ALL));
         if (kind >= 0)
                 pins_add(p, (enum pin_kind) kind, name);
         else

@@ -162,10 +162,15 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         bytes_text(&sql, full_reset);
         send_sql(t, &sql, TURN_CLEAN, out);
         bytes_free(&sql);
+        restore_forget(t);
+        t->soiled = false;
+}
+
+void restore_forget(struct track_server *t)
+{
         settings_clear(&t->applied);
         settings_unref(t->aligned);
         t->aligned = NULL;
-        t->soiled = false;
 }
 
 void restore_told(struct track_client *c, struct track_server *t, const char *name,

@@ -14,6 +14,8 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
                    struct bytes *tell);
 /* The full reset alone, after a ROLLBACK if a transaction may be open. */
 void restore_clean(struct track_server *t, bool rollback, struct bytes *out);
+/* What the broker SET may hold no longer: all of it is SET again before the next request. */
+void restore_forget(struct track_server *t);
 /* The server told the client a value. */
 void restore_told(struct track_client *c, struct track_server *t, const char *name,
                   const char *value);

@@ -37,6 +37,7 @@ struct track_client {
         struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
         struct settings *known;         /* the parameters that servers here report */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
+        bool maybe_reset;               /* DISCARD ALL, or a RESET that can't be read for certain */
         bool reset_all;                 /* RESET ALL or DISCARD ALL was sent, outcome not known yet */
         char reset_one[64];             /* RESET name likewise; "" = none */
 };

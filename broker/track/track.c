@@ -9,8 +9,6 @@
 #include "wire/reply.h"
 #include "wire/sqlword.h"
 
-#define EFFECT(e) (1u << SQL_##e)
-
 /* ---- sending it ---- */
 
 /* The unnamed statement that a Bind or Describe means must be the client's own. */
@@ -213,9 +211,7 @@ void track_recover(struct track_server *t)
         t->restore_reason = NULL;
         t->restore_failed = false;
         t->soiled = true;
-        settings_clear(&t->applied);
-        settings_unref(t->aligned);
-        t->aligned = NULL;
+        restore_forget(t);
 }
 
 /* ---- replies ---- */
@@ -250,14 +246,16 @@ static void settle(struct track_client *c, struct track_server *t, struct bytes 
 {
         enum pins_outcome how = outcome(&t->span);
         memset(&t->span, 0, sizeof t->span);
-        if (c->pins.ended & EFFECT(DISCARD_ALL))
-                t->soiled = true;
         pins_settle(&c->pins, how);
         if (!(c->pins.kinds & PIN_BIT(PIN_STATEMENT)))
                 c->statements.named_effects = 0;
         if (how == PINS_DONE && (c->reset_all || c->reset_one[0]))
                 restore_after_reset(c, t, extra);
-        c->reset_all = false;
+        if (c->maybe_reset) {
+                t->soiled = true;
+                restore_forget(t);
+        }
+        c->reset_all = c->maybe_reset = false;
         c->reset_one[0] = '\0';
 }
 

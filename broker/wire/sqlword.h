@@ -32,7 +32,7 @@
         X(EXECUTE, "EXECUTE of a prepared statement")                                              \
         X(DEALLOCATE, "DEALLOCATE name or ALL")                                                    \
         X(LOAD, "LOAD of a library")                                                               \
-        X(SEQUENCE, "nextval, setval: currval() follows them")                                      \
+        X(SEQUENCE, "nextval, setval: currval() follows them")                                     \
         X(DROP, "DROP of anything: temporary objects may be gone")                                 \
         X(BACKUP, "pg_backup_start, a temporary replication slot: bound to the session")           \
         X(BEGIN, "BEGIN, START TRANSACTION")                                                       \

@@ -525,6 +525,7 @@ static void what_policy_forbids_opens_no_socket(void **state)
         struct outcome o = try_script((struct try){.secret = SSL_MODE_VERIFY_FULL}, &f, trusts);
 
         assert_failure(o, CONNECT_TLS);
+        assert_string_equal(o.error.sqlstate, "F0000");
         assert_int_equal(f.accepted, 0);
 }
 

@@ -87,7 +87,7 @@ static void check(enum host host, enum ssl_mode secret, enum ssl_mode floor, boo
                 assert_string_equal(d.channel_binding, bindings[binding]);
                 assert_false(error_is_set(&e));
         } else {
-                assert_string_equal(e.sqlstate, "08001");
+                assert_string_equal(e.sqlstate, "F0000");
                 assert_true(strstr(e.hint, "tls.") != NULL);
         }
 }

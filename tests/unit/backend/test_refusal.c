@@ -1,4 +1,5 @@
 #include "../base/cmocka_all.h"
+#include <stdio.h>
 #include "backend/refusal.h"
 
 #define AT "connection to server at \"db\" (10.0.0.1), port 5432 failed: "
@@ -70,8 +71,8 @@ static void each_message_has_its_kind_state_and_text(void **state)
                 char message[1024], wanted[1024];
                 struct refusal r;
 
-                strcat(strcpy(message, AT), rows[i].said);
-                strcpy(wanted, rows[i].text ? rows[i].text : rows[i].said);
+                snprintf(message, sizeof message, AT "%s", rows[i].said);
+                snprintf(wanted, sizeof wanted, "%s", rows[i].text ? rows[i].text : rows[i].said);
                 if (!rows[i].text)
                         wanted[strlen(wanted) - 1] = 0;
                 refusal_read(message, rows[i].stage, &r);
