@@ -27,6 +27,8 @@ struct broker {
         const struct arguments *arguments;
         struct reload *reload;          /* the one that is under way */
         struct deadline leave;          /* draining: look whether all are gone */
+        struct list retiring;           /* environments that are configured no more */
+        struct deadline retire;         /* look whether their last sessions have ended */
         int exit_code;
 };
 
@@ -62,6 +64,29 @@ static void remove_environment(struct broker *b, struct sessions_environment *v)
         pool_free(pool);
 }
 
+static void free_retired(struct deadline *d)
+{
+        struct broker *b = container_of(d, struct broker, retire);
+        struct sessions_environment *v;
+        list_each(v, &b->retiring, struct sessions_environment, link) {
+                if (v->pool->clients == 0)
+                        remove_environment(b, v);
+        }
+        if (!list_empty(&b->retiring))
+                loop_set(b->loop, &b->retire, loop_now(b->loop) + 200);
+}
+
+/* What is open in it may go on to its end. */
+static void retire_environment(struct broker *b, struct sessions_environment *v)
+{
+        log_info(b->log, "environment retires", log_str("environment", v->name),
+                 log_int("clients", v->pool->clients));
+        sessions_retire(b->sessions, v);
+        pool_drain(v->pool);
+        list_push_back(&b->retiring, &v->link);
+        loop_set(b->loop, &b->retire, loop_now(b->loop));
+}
+
 static bool add_environment(struct broker *b, const struct config_environment *v, struct error *e)
 {
         struct source *source = source_new(b->loop, b->http, b->chain, b->log, &v->source, e);
@@ -82,7 +107,7 @@ static const struct config_environment *by_name(const struct config *c, const ch
         return NULL;
 }
 
-/* Environments that are gone, or whose secret comes from elsewhere now, end with their sessions. */
+/* Environments that are gone, or whose secret comes from elsewhere now (those begin anew). */
 static void drop_environments(struct broker *b, const struct config *fresh)
 {
         struct sessions_environment *v;
@@ -90,7 +115,7 @@ static void drop_environments(struct broker *b, const struct config *fresh)
                 const struct config_environment *now = by_name(fresh, v->name);
                 const struct config_environment *was = by_name(b->config, v->name);
                 if (!now || !was || !same_source(&now->source, &was->source))
-                        remove_environment(b, v);
+                        retire_environment(b, v);
         }
 }
 
@@ -263,6 +288,8 @@ static void build(struct broker *b)
         b->sessions->console = console_arrived;
         b->sessions->console_arg = b;
         deadline_init(&b->leave, leave_if_empty);
+        deadline_init(&b->retire, free_retired);
+        list_init(&b->retiring);
         loop_signal(b->loop, SIGHUP, on_signal, b);
         loop_signal(b->loop, SIGTERM, on_signal, b);
         loop_signal(b->loop, SIGINT, on_signal, b);
@@ -273,8 +300,11 @@ static void take_down(struct broker *b)
         struct sessions_environment *v;
         listen_free(b->listener);
         loop_clear(b->loop, &b->leave);
+        loop_clear(b->loop, &b->retire);
         console_free(b->console);
         list_each(v, &b->sessions->environments, struct sessions_environment, link)
+                remove_environment(b, v);
+        list_each(v, &b->retiring, struct sessions_environment, link)
                 remove_environment(b, v);
         sessions_free(b->sessions);
         chain_free(b->chain);

@@ -1,7 +1,6 @@
 #include "screen.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "json.h"
 #include "table.h"
@@ -85,11 +84,7 @@ static void print_head(FILE *to, const struct status *s, const struct status_env
         fputc('\n', to);
         text_print(to, v->name, LABEL + 2, WIDE);
         fputs(status_health_word(v->health), to);
-        if (*v->why) {
-                fputs(": ", to);
-                text_print(to, v->why, 0, SIZE_MAX);
-        }
-        fputc('\n', to);
+        fprintf(to, "%s%s\n", *v->why ? ": " : "", v->why);
         if (!*table_text(databases, v->database, "host"))
                 return;
         label(to, "database");
@@ -213,15 +208,24 @@ static void print_secret(FILE *to, const struct status *s, const struct status_e
         fputc('\n', to);
 }
 
+/* ", up to 2 clients waited"; nothing of none. */
+static void print_count(FILE *to, const char *before, long long count, const char *what,
+                        const char *after)
+{
+        if (count > 0)
+                fprintf(to, "%s %lld %s%s %s", before, count, what, count == 1 ? "" : "s", after);
+}
+
 static void print_rotation(FILE *to, const PGresult *rotations, int row)
 {
+        const char *from = table_text(rotations, row, "from_version");
         long long bridged = table_number(rotations, row, "bridged_ms");
 
         print_start(to, rotations, row, "started", strlen("2000-01-01 00:00:00"));
         fputs("  ", to);
         print_cell(to, rotations, row, "trigger");
         fputs(": ", to);
-        if (*table_text(rotations, row, "from_version")) {
+        if (*from && strcmp(from, table_text(rotations, row, "to_version")) != 0) {
                 print_start(to, rotations, row, "from_version", VERSION_SHOWN);
                 fputs(" to ", to);
         }
@@ -234,11 +238,8 @@ static void print_rotation(FILE *to, const PGresult *rotations, int row)
         print_cell(to, rotations, row, "outcome");
         if (bridged > 0)
                 fprintf(to, ", bridged %.1f s", (double) bridged / 1000);
-        if (table_number(rotations, row, "waiters") > 0)
-                fprintf(to, ", up to %lld clients waited", table_number(rotations, row, "waiters"));
-        if (table_number(rotations, row, "login_failures") > 0)
-                fprintf(to, ", %lld logins refused",
-                        table_number(rotations, row, "login_failures"));
+        print_count(to, ", up to", table_number(rotations, row, "waiters"), "client", "waited");
+        print_count(to, ",", table_number(rotations, row, "login_failures"), "login", "refused");
         fputc('\n', to);
 }
 
@@ -276,10 +277,10 @@ static void print_traffic(FILE *to, const struct status *s, const struct status_
         if (v->stats < 0)
                 return;
         label(to, "traffic");
-        fprintf(to,
-                "%lld transactions, %lld queries; lately %lld transactions/s, %.1f ms a query\n",
+        fprintf(to, "%lld transactions, %lld queries; ",
                 table_number(stats, v->stats, "total_xact_count"),
-                table_number(stats, v->stats, "total_query_count"),
+                table_number(stats, v->stats, "total_query_count"));
+        fprintf(to, "in the last minute %lld transactions/s, %.1f ms a query\n",
                 table_number(stats, v->stats, "avg_xact_count"),
                 (double) table_number(stats, v->stats, "avg_query_time") / 1000);
 }

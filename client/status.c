@@ -129,38 +129,38 @@ static bool cannot_connect(const struct status_environment *v, const char *last_
         return (servers == 0 && !proving) || (v->longest_wait >= 1 && servers < v->size);
 }
 
-static enum status_health judge(const struct status *s, struct status_environment *v)
+static enum status_health judge(const struct status *s, const struct status_environment *v,
+                                const char **why)
 {
         const PGresult *databases = s->shown[STATUS_DATABASES];
         const char *last_error = table_text(secrets_of(s), v->secret, "last_error");
-        const char *colon = *last_error ? ": " : "";
         int running = rotation_with(s, v, "running");
 
         if (!*table_text(secrets_of(s), v->secret, "version_id")) {
-                snprintf(v->why, sizeof v->why, "no credentials%s%s", colon, last_error);
+                *why = "it has no credentials";
                 return STATUS_FAILING;
         }
         if (rotation_with(s, v, "given up") >= 0) {
-                snprintf(v->why, sizeof v->why, "no credentials that work%s%s", colon, last_error);
+                *why = "the server has refused its credentials for longer than bridge_timeout";
                 return STATUS_FAILING;
         }
         if (table_number(databases, v->database, "disabled")) {
-                snprintf(v->why, sizeof v->why, "no new clients until ENABLE");
+                *why = "no new clients until ENABLE";
                 return STATUS_DISABLED;
         }
         if (table_number(databases, v->database, "paused")) {
-                snprintf(v->why, sizeof v->why, "no server is lent until RESUME");
+                *why = "no server is lent until RESUME";
                 return STATUS_PAUSED;
         }
         if (is_bridging(s, running)) {
-                snprintf(v->why, sizeof v->why,
-                         "the server refuses the credentials, others are looked for");
+                *why = "the server refuses its credentials, others are looked for";
                 return STATUS_BRIDGING;
         }
         if (cannot_connect(v, last_error, is_proving(s, running))) {
-                snprintf(v->why, sizeof v->why, "no new server connection: %s", last_error);
+                *why = "no new server connection can be made";
                 return STATUS_FAILING;
         }
+        *why = "";
         return STATUS_OK;
 }
 
@@ -211,7 +211,7 @@ static bool judge_all(struct status *s)
                 v->reserve = table_number(databases, row, "reserve_pool_size");
                 count_servers(s, v);
                 count_clients(s, v);
-                v->health = judge(s, v);
+                v->health = judge(s, v, &v->why);
                 v->waits_for = waits_for(s, v);
                 s->healthy = s->healthy && status_is_healthy(v->health);
                 s->count++;

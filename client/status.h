@@ -36,7 +36,7 @@ enum status_thing {
 struct status_environment {
         const char *name;
         enum status_health health;
-        char why[256];                          /* of all but OK */
+        const char *why;                        /* of all but OK, a few words */
         int database, secret, stats;            /* rows; -1: there is none */
         long long size, reserve;                /* of the pool */
         long long active, idle, cleaning, connecting;   /* servers */

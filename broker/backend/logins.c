@@ -112,6 +112,7 @@ static void start(struct logins *g, struct credential *c, bool probe)
         struct server *s = server_new(g->servers, c, loop_now(g->loop));
         s->probe = probe;
         s->pool = g;
+        s->root_cert = own_string(g->tls->root_cert);
         struct connect_options o = {.document = c->document,
                                     .tls = *g->tls,
                                     .timeout_ms = (unsigned) g->options->server_connect_timeout,

@@ -18,6 +18,7 @@ struct pool_options {
         uint32_t max_client_conn;       /* clients of this environment; 0 = no own limit */
         uint64_t reserve_pool_timeout;  /* 5 s */
         uint64_t query_wait_timeout;    /* 120 s */
+        uint64_t cancel_wait_timeout;   /* 10 s: until a cancel request is sent; until it is done */
         uint64_t server_lifetime;       /* 3600 s, less up to a tenth by chance */
         uint64_t server_idle_timeout;   /* 600 s */
         uint64_t server_connect_timeout;/* 15 s */

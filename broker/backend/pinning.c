@@ -49,6 +49,18 @@ void pinning_drop(struct pinning *p, struct pool_pin *pin)
         p->count--;
 }
 
+bool pinning_reclaim(struct pinning *p, const struct wait_line *for_server)
+{
+        struct pool_pin *pin;
+        list_each(pin, &p->held, struct pool_pin, link) {
+                if (pin->wait->line != for_server)
+                        continue;
+                pinning_drop(p, pin);
+                return true;
+        }
+        return false;
+}
+
 const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, size_t size)
 {
         struct pool_pin *pin;

@@ -12,6 +12,7 @@ struct pool_pin {
         struct list link;
         uint64_t since;                 /* loop ms */
         const struct pins *pins;
+        const struct pool_wait *wait;   /* the same client's */
         pid_t pid;
         uid_t uid;
         bool held;
@@ -34,6 +35,8 @@ bool pinning_take(struct pinning *p, const struct pool_options *o, struct pool_p
 /* The same without asking; fine if held already. */
 void pinning_hold(struct pinning *p, struct pool_pin *pin, uint64_t now);
 void pinning_drop(struct pinning *p, struct pool_pin *pin);     /* fine if not held */
+/* Takes leave back from one that has it but waits, in this line, for its server. False: no such. */
+bool pinning_reclaim(struct pinning *p, const struct wait_line *for_server);
 /* "pid 12 (uid 1000) LISTEN for 31 s, ..." of the first few; returns text. */
 const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, size_t size);
 

@@ -1,3 +1,4 @@
+#include "backend/pool_cancel.h"
 #include "backend/pool_parts.h"
 
 #include <stdio.h>
@@ -27,6 +28,7 @@ void pool_close(struct server *s, const char *why)
         struct pool *p = s->pool;
         log_debug(p->log, "server closed", log_str("environment", p->environment),
                   log_int("server", (int64_t) s->id), log_str("reason", why));
+        pool_cancel_forget(s);
         server_become(s, SERVER_CLOSED, loop_now(p->loop));
         server_free(s);
         pool_look(p);
@@ -44,7 +46,7 @@ static bool consume_own(struct server *s, const uint8_t *p, size_t n, size_t *us
                                                   STREAM_HOLD, &piece);
                 if (v == FRAME_SHORT)
                         return true;
-                bool idle = s->state == SERVER_IDLE;
+                bool idle = s->state != SERVER_CLEANING;
                 if (v == FRAME_BAD || (idle && piece.type != 'N' && piece.type != 'S') ||
                     track_reply(NULL, &s->track, &piece, &nothing) == TRACK_BAD) {
                         *why = v != FRAME_BAD && piece.type == 'E' ? "the server ended the session"
@@ -185,7 +187,8 @@ static bool hopeless(struct pool *p, struct error *e)
                 error_set(e, "57P01", "the broker is shutting down");
                 return error_hint(e, "Connect again in a moment.");
         }
-        if (p->servers.count[SERVER_LENT] + p->servers.count[SERVER_CLEANING] > 0)
+        if (p->servers.count[SERVER_LENT] + p->servers.count[SERVER_CLEANING] +
+                    p->servers.count[SERVER_CANCELED] > 0)
                 return false;
         return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
 }
@@ -245,8 +248,30 @@ static void retake(struct server *s, enum server_state state)
 void pool_return(struct server *s)
 {
         expect(track_quiet(&s->track) && frame_at_border(&s->cutter));
-        retake(s, SERVER_IDLE);
-        settle_idle(s);
+        retake(s, s->canceling ? SERVER_CANCELED : SERVER_IDLE);
+        if (!s->canceling)
+                settle_idle(s);
+}
+
+/* The reset of a server is sent; it is CLEANING until the answer has come. */
+static void clean(struct server *s, struct bytes *reset)
+{
+        stream_send_copy(server_stream(s), bytes_data(reset), bytes_length(reset));
+        bytes_free(reset);
+}
+
+void pool_take_back(struct server *s)
+{
+        struct pool *p = s->pool;
+        if (s->close_needed) {
+                pool_close(s, "a cancel request may still hit it");
+        } else if (bytes_length(&s->scratch)) {
+                clean(s, &s->scratch);
+                server_become(s, SERVER_CLEANING, loop_now(p->loop));
+        } else {
+                server_become(s, SERVER_IDLE, loop_now(p->loop));
+                settle_idle(s);
+        }
 }
 
 void pool_discard(struct server *s, const char *why)
@@ -264,17 +289,17 @@ void pool_abandon(struct server *s, const struct track_client *c)
                 pool_discard(s, "its client left in the middle of something");
                 return;
         }
-        if (bytes_length(&out)) {
-                stream_send_copy(server_stream(s), bytes_data(&out), bytes_length(&out));
-                bytes_free(&out);
-                retake(s, SERVER_CLEANING);
-                if (stream_paused(server_stream(s)))
-                        stream_resume(server_stream(s));
-                return;
-        }
         if (stream_paused(server_stream(s)))
                 stream_resume(server_stream(s));
-        pool_return(s);
+        if (!bytes_length(&out)) {
+                pool_return(s);
+        } else if (s->canceling) {
+                s->scratch = out;
+                retake(s, SERVER_CANCELED);
+        } else {
+                clean(s, &out);
+                retake(s, SERVER_CLEANING);
+        }
 }
 
 /* ---- pins ---- */
@@ -377,6 +402,7 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         server_lists_init(&p->servers);
         wait_line_init(&p->waiting);
         pinning_init(&p->pinning);
+        list_init(&p->cancels);
         stats_init(&p->stats, loop_now(l));
         deferred_init(&p->serve, serve);
         deadline_init(&p->sweep, pool_sweep);
@@ -407,6 +433,7 @@ void pool_free(struct pool *p)
         if (!p)
                 return;
         expect(!p->waiting.count && !p->pinning.count);
+        pool_cancel_end_all(p);
         for (unsigned i = 0; i < SERVER_STATE_COUNT; i++) {
                 list_each(s, &p->servers.in[i], struct server, link)
                         server_free(s);

@@ -32,6 +32,10 @@ struct pool {
         struct logins logins;
         struct wait_line waiting;       /* for a server */
         struct pinning pinning;
+        struct list cancels;            /* cancel requests that are under way: pool_cancel.c */
+        unsigned cancel_count;          /* of them */
+        /* Connections that clients cancel with: theirs waits to be sent, is under way. */
+        unsigned cancels_waiting, cancels_active;
         unsigned clients;
         struct settings *known;         /* what the newest server reported at login; NULL = none yet */
         uint64_t known_changes;         /* goes up when it changes */
@@ -61,7 +65,8 @@ bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w);
 void pool_pinned(struct pool *p, struct pool_pin *pin);
 void pool_unpin(struct pool *p, struct pool_pin *pin);  /* fine if not held */
 
-/* The lent server comes back: lendable (track_lendable()) ... */
+/* The lent server comes back: lendable (track_lendable()) ... (Who can be hit by a cancel request that
+ * is under way stays CANCELED until that is over.) */
 void pool_return(struct server *s);
 /* ... or its client left it as it is: it is cleaned if that can be, else closed ... */
 void pool_abandon(struct server *s, const struct track_client *c);

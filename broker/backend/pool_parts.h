@@ -1,4 +1,5 @@
-/* What the parts of pool share: pool.c (lending and coming back), pool_sweep.c (what time brings). */
+/* What the parts of pool share: pool.c (lending and coming back), pool_sweep.c (what time brings),
+ * pool_cancel.c (cancel requests). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
 #define PGB_BACKEND_POOL_PARTS_H
 
@@ -14,6 +15,8 @@ bool pool_outdated(const struct pool *p, const struct server *s);
 bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now);
 /* Closes a server that nobody has. */
 void pool_close(struct server *s, const char *why);
+/* No cancel request is under way any more for this server, which is CANCELED. */
+void pool_take_back(struct server *s);
 void pool_sweep_idle(struct pool *p, uint64_t now);
 void pool_sweep(struct deadline *d);
 

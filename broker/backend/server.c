@@ -16,8 +16,9 @@ static const char *const names[SERVER_STATE_COUNT] = {
 static const unsigned moves[SERVER_STATE_COUNT] = {
         [SERVER_LOGIN] = TO(IDLE) | TO(CLOSED),
         [SERVER_IDLE] = TO(LENT) | TO(CLOSED),
-        [SERVER_LENT] = TO(IDLE) | TO(CLEANING) | TO(CLOSED),
+        [SERVER_LENT] = TO(IDLE) | TO(CLEANING) | TO(CANCELED) | TO(CLOSED),
         [SERVER_CLEANING] = TO(IDLE) | TO(CLOSED),
+        [SERVER_CANCELED] = TO(IDLE) | TO(CLEANING) | TO(CLOSED),
         [SERVER_CLOSED] = 0,
 };
 
@@ -69,6 +70,7 @@ void server_free(struct server *s)
         connect_cancel(s->connect);
         connection_close(s->connection);
         credential_unref(s->credential);
+        free(s->root_cert);
         track_server_free(&s->track);
         bytes_free(&s->scratch);
         free(s);

@@ -17,6 +17,7 @@
         X(IDLE, "idle")                 /* may be lent */                                          \
         X(LENT, "active")               /* a client has it */                                      \
         X(CLEANING, "tested")           /* a client left it; its reset is under way */             \
+        X(CANCELED, "being_canceled")   /* a client left it; a cancel request is under way */      \
         X(CLOSED, "closed")
 
 enum server_state {
@@ -44,10 +45,15 @@ struct server {
         bool probe;                     /* LOGIN: the keyring asked for it */
         struct connection *connection;  /* from IDLE on */
         struct credential *credential;
+        char *root_cert;                /* that its login was held to */
         struct track_server track;
         struct frame_cutter cutter;
-        struct bytes scratch;           /* what the broker itself sends; empty most of the time */
-        void *borrower;                 /* LENT: the session, for SHOW */
+        struct bytes scratch;           /* CANCELED: the reset that follows; else empty */
+        void *borrower;                 /* LENT: the session */
+        struct pool_cancel *canceling;  /* the cancel request that is under way: until it is over
+                                           nothing may be sent that it could hit */
+        void (*cancel_over)(void *borrower);    /* ... tells the borrower then */
+        pid_t last_pid;                 /* of the client that has or had it last */
         uid_t last_uid;                 /* of the client that had it last ... */
         bool used;                      /* ... if anybody had */
         uint64_t since;                 /* loop ms: when it took its state */
@@ -60,7 +66,7 @@ void server_lists_init(struct server_lists *l);
 static inline unsigned server_total(const struct server_lists *l)
 {
         return l->count[SERVER_LOGIN] + l->count[SERVER_IDLE] + l->count[SERVER_LENT] +
-               l->count[SERVER_CLEANING];
+               l->count[SERVER_CLEANING] + l->count[SERVER_CANCELED];
 }
 /* The only writer of `state`: moves the server to that list. Dies on a move that is not in the
  * table. */

@@ -16,6 +16,7 @@ struct pool_wait {
         struct list link;
         struct wait_line *line;         /* NULL: it does not wait */
         uid_t uid;
+        bool has_server;                /* while it waits for leave to pin */
         uint64_t since, since_us;       /* loop ms, and microseconds */
         /* Called by the loop later, once: what it waited for (a server, or NULL where it was leave to
          * pin) ... */

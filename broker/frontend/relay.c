@@ -1,7 +1,9 @@
 #include "frontend/relay.h"
 
+#include <string.h>
 #include "base/expect.h"
 #include "wire/compose.h"
+#include "wire/reply.h"
 
 static void send_own(struct stream *to, struct bytes *b)
 {
@@ -9,6 +11,14 @@ static void send_own(struct stream *to, struct bytes *b)
                 stream_send_copy(to, bytes_data(b), bytes_length(b));
                 bytes_free(b);
         }
+}
+
+static void tell_client(struct relay *r, struct bytes *b)
+{
+        if (r->muted)
+                bytes_free(b);
+        else
+                send_own(r->client, b);
 }
 
 static void count_request(struct stats *s, const struct frame_piece *piece)
@@ -43,7 +53,7 @@ static void forward(struct relay *r, const struct track_request *request,
                 track_realign(&r->track, t, &first, &tell);
         track_send(&r->track, t, request, piece, &first);
         send_own(server_stream(r->server), &first);
-        send_own(r->client, &tell);
+        tell_client(r, &tell);
         stream_send(server_stream(r->server), piece->data, piece->size);
         count_request(r->stats, piece);
 }
@@ -59,12 +69,17 @@ static void answer_sync(struct relay *r)
 static enum relay_verdict request(struct relay *r, const struct frame_piece *piece, struct error *e)
 {
         struct track_request q;
+        if (!piece->begins && r->swallowing) {
+                r->swallowing = !piece->ends;
+                return RELAY_MORE;
+        }
         switch (track_look(&r->track, r->server ? &r->server->track : NULL, piece, &q, e)) {
         case TRACK_BAD:
                 return RELAY_BAD;
         case TRACK_GOODBYE:
                 return RELAY_GOODBYE;
         case TRACK_SWALLOW:
+                r->swallowing = !piece->ends;
                 return RELAY_MORE;
         case TRACK_ANSWER:
                 answer_sync(r);
@@ -80,6 +95,47 @@ static enum relay_verdict request(struct relay *r, const struct frame_piece *pie
         if (piece->begins && turns_full(&r->server->track.turns))
                 return RELAY_FULL;
         forward(r, &q, piece);
+        return RELAY_MORE;
+}
+
+/* ---- what is canceled before it was sent ---- */
+
+void relay_cancel(struct relay *r)
+{
+        look_drop(&r->track);
+        r->drop = RELAY_DROP_REQUEST;
+}
+
+static void answer_canceled(struct relay *r, uint8_t type)
+{
+        struct error e = {0};
+        struct bytes b;
+        bytes_init(&b, 0);
+        if (r->server) {
+                track_cancel(&r->track, &r->server->track, type, &b);
+                send_own(server_stream(r->server), &b);
+                return;
+        }
+        error_set(&e, "57014", "canceling statement due to user request");
+        compose_error(&b, "ERROR", &e);
+        if (type == 'Q' || type == 'F')
+                compose_ready(&b, 'I');
+        send_own(r->client, &b);
+}
+
+static enum relay_verdict drop(struct relay *r, const struct frame_piece *piece, struct error *e)
+{
+        bool batch = piece->type != 'Q' && piece->type != 'F';
+        if (r->drop == RELAY_DROP_BATCH) {
+                if (piece->type != 'S' && piece->type != 'X')
+                        return RELAY_MORE;
+                r->drop = RELAY_DROP_NOTHING;
+                return request(r, piece, e);
+        }
+        if (!piece->ends)
+                return RELAY_MORE;
+        answer_canceled(r, piece->type);
+        r->drop = batch ? RELAY_DROP_BATCH : RELAY_DROP_NOTHING;
         return RELAY_MORE;
 }
 
@@ -101,7 +157,7 @@ enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, s
                         v = RELAY_BAD;
                         break;
                 }
-                v = request(r, &piece, e);
+                v = r->drop ? drop(r, &piece, e) : request(r, &piece, e);
                 if (v != RELAY_MORE) {
                         r->cutter = before;
                         break;
@@ -112,22 +168,35 @@ enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, s
         return v;
 }
 
-static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece)
+/* Does the server end the session with this message? `e` gets its words. */
+static bool ends_session(const struct frame_piece *piece, struct error *e)
+{
+        struct reply_error r;
+        if (piece->type != 'E' || !frame_whole(piece) ||
+            reply_error(frame_payload(piece), frame_payload_size(piece), &r) != FRAME_READY)
+                return false;
+        if (strcmp(r.severity, "FATAL") != 0 && strcmp(r.severity, "PANIC") != 0)
+                return false;
+        error_set(e, *r.sqlstate ? r.sqlstate : "08006", "%s", r.message);
+        return true;
+}
+
+static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece, struct error *e)
 {
         struct track_server *t = &r->server->track;
         struct bytes extra;
-        if (piece->type == 'E' && piece->begins && t->turns.count == 0) {
-                if (track_lendable(&r->track, t))
-                        return RELAY_LOST;
-                r->fatal = true;
-        }
+        bool last = ends_session(piece, e);
+        if (last && t->turns.count == 0 && track_lendable(&r->track, t))
+                return RELAY_LOST;
         bytes_init(&extra, 0);
         enum track_verdict v = track_reply(&r->track, t, piece, &extra);
-        send_own(r->client, &extra);
+        tell_client(r, &extra);
         if (v == TRACK_BAD)
                 return RELAY_BAD;
-        if (v == TRACK_FORWARD)
+        if (v == TRACK_FORWARD && !r->muted) {
+                r->fatal |= last;
                 stream_send(r->client, piece->data, piece->size);
+        }
         return RELAY_MORE;
 }
 
@@ -143,11 +212,12 @@ enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, si
                                                   STREAM_HOLD, &piece);
                 if (f == FRAME_SHORT)
                         break;
-                v = f == FRAME_BAD ? RELAY_BAD : reply(r, &piece);
+                v = f == FRAME_BAD ? RELAY_BAD : reply(r, &piece, e);
                 if (v == RELAY_BAD)
                         error_set(e, "08P01", "the server sent a message that does not answer what "
                                   "was asked (type 0x%02x)", p[at]);
-                if (v != RELAY_MORE)
+                /* What follows was done without the settings it needs: not for the client. */
+                if (v != RELAY_MORE || (s->track.restore_failed && !r->muted))
                         break;
         }
         r->stats->total.bytes_sent += at;
@@ -163,7 +233,7 @@ void relay_attach(struct relay *r, struct server *s, bool reset)
         r->server = s;
         track_lend(&r->track, &s->track, reset, &first, &tell);
         send_own(server_stream(s), &first);
-        send_own(r->client, &tell);
+        tell_client(r, &tell);
 }
 
 bool relay_audit(struct relay *r)

@@ -6,14 +6,25 @@
 #include "backend/server.h"
 #include "base/stats.h"
 
+/* What of the client's stream is thrown away: it has canceled it while it waited to be sent. */
+enum relay_drop {
+        RELAY_DROP_NOTHING,
+        RELAY_DROP_REQUEST,             /* the next message, which is answered as canceled ... */
+        RELAY_DROP_BATCH                /* ... and, in the extended protocol, all up to the Sync */
+};
+
 struct relay {
         struct stream *client;
         struct server *server;          /* NULL: none at the moment */
         struct track_client track;
         struct frame_cutter cutter;     /* of what the client sends */
         struct stats *stats;            /* of the pool */
+        enum relay_drop drop;
         bool may_pin;                   /* leave to pin was given */
-        bool fatal;                     /* the server's own FATAL has gone to the client */
+        bool muted;                     /* the client is not welcomed yet: nothing goes to it */
+        bool swallowing;                /* the rest of a message is for no server */
+        bool fatal;                     /* no word of the broker's own may follow: the client has the
+                                         * server's FATAL, or one half of a message */
 };
 
 /* Why relaying stopped. */
@@ -23,7 +34,8 @@ enum relay_verdict {
         RELAY_NEED_PIN,                 /* the next message needs leave to pin */
         RELAY_FULL,                     /* too many replies are owed: wait for some */
         RELAY_GOODBYE,                  /* Terminate */
-        RELAY_LOST,                     /* the server ended an idle session: drop it unseen */
+        RELAY_LOST,                     /* the server ended an idle session (the error says why): drop
+                                         * it unseen */
         RELAY_BAD                       /* see the error */
 };
 
@@ -37,6 +49,9 @@ enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, si
 void relay_attach(struct relay *r, struct server *s, bool reset);
 /* Asks the server which pins are still alive, if it is time to. */
 bool relay_audit(struct relay *r);
+/* The request that relay_requests() stopped at, for want of a server or of leave to pin, is not sent:
+ * it will be answered as canceled when it is offered again. */
+void relay_cancel(struct relay *r);
 /* May the server go back now? */
 static inline bool relay_done(const struct relay *r)
 {

@@ -18,7 +18,7 @@ static const char *const names[SESSION_STATE_COUNT] = {
 static const unsigned moves[SESSION_STATE_COUNT] = {
         [SESSION_GREETING] = TO(LOGIN) | TO(ENDED),
         [SESSION_LOGIN] = TO(TRYING) | TO(IDLE) | TO(ENDED),
-        [SESSION_TRYING] = TO(IDLE) | TO(ACTIVE) | TO(ENDED),
+        [SESSION_TRYING] = TO(LOGIN) | TO(IDLE) | TO(ACTIVE) | TO(ENDED),
         [SESSION_IDLE] = TO(WAITING) | TO(ACTIVE) | TO(WAITING_PIN) | TO(ENDED),
         [SESSION_WAITING] = TO(ACTIVE) | TO(ENDED),
         [SESSION_ACTIVE] = TO(IDLE) | TO(WAITING_PIN) | TO(ENDED),
@@ -77,11 +77,24 @@ static void flow(struct session *s)
 
 static void rearm(struct session *s);
 
-/* After every event: who is read, and which timeout runs. */
+/* No request and no transaction is open. */
+static bool may_leave(const struct session *s)
+{
+        const struct relay *r = &s->relay;
+        return s->state == SESSION_IDLE || s->state == SESSION_GREETING ||
+               (s->state == SESSION_ACTIVE && track_quiet(&r->server->track) &&
+                frame_at_border(&r->cutter) && !s->partial);
+}
+
+/* After every event: who is read, which timeout runs, and whether it must go now. */
 void session_settle(struct session *s)
 {
         if (s->state == SESSION_ENDED || s->state == SESSION_GREETING)
                 return;
+        if (s->farewell && may_leave(s)) {
+                session_end(s, s->farewell);
+                return;
+        }
         flow(s);
         rearm(s);
 }
@@ -92,6 +105,12 @@ void session_set_patience(struct session *s, uint64_t ms)
                 loop_set(s->loop, &s->patience, loop_now(s->loop) + ms);
         else
                 loop_clear(s->loop, &s->patience);
+}
+
+/* All is answered, and the client has to go on: in a transaction, or up to its Sync. */
+static bool server_awaits_client(const struct track_server *t)
+{
+        return t->turns.count == 0 && t->turns.copy == COPY_NONE && !track_quiet(t);
 }
 
 /* Which timeout runs now? */
@@ -105,7 +124,7 @@ static void rearm(struct session *s)
                 session_set_patience(s, 0);
         else if (!frame_at_border(&r->cutter) || s->partial)
                 session_set_patience(s, o->message_timeout);
-        else if (turns_empty(&r->server->track.turns) && r->server->track.status != 'I')
+        else if (server_awaits_client(&r->server->track))
                 session_set_patience(s, o->idle_transaction_timeout);
         else
                 session_set_patience(s, 0);
@@ -120,7 +139,9 @@ void session_borrow(struct session *s, struct server *server)
         server->borrower = s;
         server->request_time = time(NULL);
         stream_retarget(server_stream(server), &server_events, s);
+        s->wait.has_server = true;
         relay_attach(&s->relay, server, pool_must_reset(server, s->uid));
+        server->last_pid = s->pid;
         server->last_uid = s->uid;
         server->used = true;
         s->request_time = server->request_time;
@@ -136,6 +157,7 @@ static void release_pin(struct session *s)
 void session_give_back(struct session *s)
 {
         struct server *server = TAKE(s->relay.server);
+        s->wait.has_server = false;
         release_pin(s);
         stream_resume(server_stream(server));
         pool_return(server);
@@ -155,23 +177,19 @@ static void count_transaction(struct session *s)
 static void quiet(struct session *s)
 {
         struct relay *r = &s->relay;
-        count_transaction(s);
         if (relay_audit(r))
                 return;
         if (s->pin.held && !pins_hold(&r->track.pins))
                 release_pin(s);
         else if (pins_hold(&r->track.pins) && !session_mode(s))
                 pool_pinned(s->home->pool, &s->pin);
-        if (s->farewell) {
-                session_end(s, s->farewell);
+        if (session_mode(s) || !relay_done(r))
                 return;
-        }
-        if (session_mode(s))
-                return;
-        if (relay_done(r) && s->state == SESSION_ACTIVE) {
-                session_give_back(s);
+        if (s->state == SESSION_ACTIVE)
                 session_become(s, SESSION_IDLE);
-        }
+        else if (s->state != SESSION_WAITING_PIN)
+                return;
+        session_give_back(s);           /* who waits for leave to pin holds up nobody meanwhile */
 }
 
 static void say_fatal(struct session *s, const struct error *e)
@@ -183,11 +201,26 @@ static void say_fatal(struct session *s, const struct error *e)
         bytes_free(&b);
 }
 
+/* In the middle of a server's message the client would take an error for the rest of that. */
+static bool may_speak(const struct relay *r)
+{
+        return !r->fatal && (!r->server || frame_at_border(&r->server->cutter));
+}
+
+static void leave_server(struct session *s)
+{
+        struct server *server = TAKE(s->relay.server);
+        if (frame_at_border(&s->relay.cutter))
+                pool_abandon(server, &s->relay.track);
+        else
+                pool_discard(server, "its client left in the middle of a message");
+}
+
 void session_end(struct session *s, const struct error *e)
 {
         if (s->state == SESSION_ENDED)
                 return;
-        if (e && !s->relay.fatal)
+        if (e && may_speak(&s->relay))
                 say_fatal(s, e);
         if (e)
                 log_info(s->log, "client refused or ended",
@@ -202,7 +235,7 @@ void session_end(struct session *s, const struct error *e)
                 s->home->pool->clients--;
         }
         if (s->relay.server)
-                pool_abandon(TAKE(s->relay.server), &s->relay.track);
+                leave_server(s);
         stream_free(s->relay.client);
         s->keeper->ended(s->keeper_arg, s);
         list_remove(&s->link);
@@ -223,17 +256,29 @@ void session_bury(struct deferred *d)
 }
 
 /* The server is lost: only what the client has not begun can go on as if nothing were. */
-static void server_gone(struct session *s, const char *why, bool unseen)
+static void server_gone(struct session *s, const struct error *why, bool unseen)
 {
         struct error e = {0};
-        pool_discard(TAKE(s->relay.server), why);
+        s->relay.fatal |= !may_speak(&s->relay);
+        s->wait.has_server = false;
+        pool_discard(TAKE(s->relay.server), why->text);
+        if (s->state == SESSION_TRYING) {       /* nothing was done yet: another one may do */
+                s->relay.fatal = false;
+                session_become(s, SESSION_LOGIN);
+                session_log_in(s);
+                return;
+        }
         if (unseen && s->state == SESSION_ACTIVE && !session_mode(s)) {
                 release_pin(s);
                 session_become(s, SESSION_IDLE);
                 session_settle(s);
                 return;
         }
-        error_set(&e, "08006", "the database server closed the connection: %s", why);
+        if (unseen) {                           /* in the server's own words */
+                session_end(s, why);
+                return;
+        }
+        error_set(&e, "08006", "the database server closed the connection: %s", why->text);
         error_hint(&e, "Connect again; what was running may or may not have been done.");
         session_end(s, &e);
 }
@@ -248,13 +293,14 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
         struct server *server = r->server;
         struct error e = {0};
         size_t used;
+        bool busy = !track_idle(&server->track);
         enum relay_verdict v = relay_replies(r, p, n, &used, &e);
         if (v == RELAY_BAD || v == RELAY_LOST) {
                 if (v == RELAY_BAD)
                         log_error(s->log, "server out of sync",
                                   log_str("environment", s->home->pool->environment),
                                   log_int("client", (int64_t) s->id), log_reason(&e));
-                server_gone(s, v == RELAY_BAD ? e.text : "it ended an idle session", v == RELAY_LOST);
+                server_gone(s, &e, v == RELAY_LOST);
                 return n;
         }
         if (s->state == SESSION_TRYING) {
@@ -271,6 +317,8 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
                 session_end(s, &e);
                 return n;
         }
+        if (busy && track_idle(&server->track))
+                count_transaction(s);
         if (track_quiet(&server->track) && used == n)
                 quiet(s);
         session_settle(s);
@@ -282,7 +330,9 @@ static void server_ended(void *arg, const struct error *e)
         struct session *s = arg;
         struct relay *r = &s->relay;
         bool unseen = track_lendable(&r->track, &r->server->track) && frame_at_border(&r->cutter);
-        server_gone(s, e ? e->text : "end of file", unseen);
+        struct error why = {0};
+        error_set(&why, "08006", "%s", e ? e->text : "end of file");
+        server_gone(s, &why, unseen);
 }
 
 void session_flow_changed(void *arg)
@@ -311,6 +361,8 @@ static bool get_pin(struct session *s)
 {
         if (!pool_pin(s->home->pool, &s->pin, &s->wait)) {
                 session_become(s, SESSION_WAITING_PIN);
+                if (s->relay.server && !session_mode(s) && relay_done(&s->relay))
+                        session_give_back(s);
                 return false;
         }
         s->relay.may_pin = true;
@@ -385,11 +437,12 @@ void session_given(struct pool_wait *w, struct server *server)
                 s->relay.may_pin = true;
                 session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
         } else {
+                s->relay.may_pin = s->pin.held;         /* it may have been passed on meanwhile */
                 session_become(s, SESSION_ACTIVE);
                 session_borrow(s, server);
         }
-        session_settle(s);
         stream_again(s->relay.client);
+        session_settle(s);
 }
 
 void session_wait_failed(struct pool_wait *w, const struct error *e)
@@ -429,10 +482,7 @@ void session_pin_drain(struct pool_pin *pin)
 
 void session_drain(struct session *s, const struct error *e)
 {
-        struct relay *r = &s->relay;
-        if (s->state == SESSION_IDLE || s->state == SESSION_GREETING ||
-            (s->state == SESSION_ACTIVE && track_quiet(&r->server->track) &&
-             frame_at_border(&r->cutter) && !s->partial)) {
+        if (may_leave(s)) {
                 session_end(s, e);
                 return;
         }

@@ -29,6 +29,7 @@ static void welcome(struct session *s)
         greet_free(s->greet);
         free(TAKE(s->greet));
         free(TAKE(s->groups));
+        s->relay.muted = false;
         stream_retarget(s->relay.client, &session_client_events, s);
         s->home->pool->stats.total.client_login_count++;
         log_info(s->log, "client connected", log_str("environment", s->home->pool->environment),
@@ -37,8 +38,8 @@ static void welcome(struct session *s)
         if (s->relay.server && !session_mode(s))
                 session_give_back(s);
         session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
-        session_settle(s);
         stream_again(s->relay.client);
+        session_settle(s);
 }
 
 static void refuse(struct session *s)
@@ -68,7 +69,8 @@ void session_tried(struct session *s)
  * client hears now, as it would from PostgreSQL, and how the server spells the values. */
 void session_try(struct session *s, struct server *server)
 {
-        struct settings *wanted = home_overlay(server->track.reported, s->greet->settings);
+        struct settings *wanted = home_overlay(server->connection->reported,
+                                                s->greet->settings);
         track_client_free(&s->relay.track);
         track_client_init(&s->relay.track, wanted, s->home->pool->known);
         settings_unref(wanted);
@@ -78,7 +80,7 @@ void session_try(struct session *s, struct server *server)
                 session_tried(s);
 }
 
-static void log_in(struct session *s)
+void session_log_in(struct session *s)
 {
         struct home *h = s->home;
         struct settings *told = home_welcome(h, s->greet->settings);
@@ -113,7 +115,7 @@ static bool enter(struct session *s, struct error *e)
         }
         session_become(s, SESSION_LOGIN);
         session_set_patience(s, 0);
-        log_in(s);
+        session_log_in(s);
         return true;
 }
 
@@ -207,6 +209,8 @@ struct session *session_new(struct loop *l, struct log *log, const struct sessio
         s->pin.drain = session_pin_drain;
         s->pin.pins = &s->relay.track.pins;
         remember_peer(s, peer);
+        s->pin.wait = &s->wait;
+        s->relay.muted = true;
         make_key(s);
         greet_init(s->greet);
         deferred_init(&s->burial, session_bury);

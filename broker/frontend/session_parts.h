@@ -14,6 +14,7 @@ void session_settle(struct session *s);
 void session_set_patience(struct session *s, uint64_t ms);
 void session_borrow(struct session *s, struct server *server);
 void session_give_back(struct session *s);
+void session_log_in(struct session *s);
 /* A server for trying the startup parameters; they were tried. */
 void session_try(struct session *s, struct server *server);
 void session_tried(struct session *s);

@@ -220,11 +220,23 @@ static void free_environment(struct sessions_environment *v)
         free(v);
 }
 
+void sessions_retire(struct sessions *ss, struct sessions_environment *v)
+{
+        struct session *s;
+        struct error e = {0};
+        list_remove(&v->link);
+        error_set(&e, "57P01", "environment \"%s\" has been removed from the configuration", v->name);
+        list_each(s, &ss->all, struct session, link) {
+                if (s->home == v->home)
+                        session_drain(s, &e);
+        }
+}
+
 void sessions_remove(struct sessions *ss, struct sessions_environment *v)
 {
         struct session *s;
         struct error e = {0};
-        error_set(&e, "57P01", "environment \"%s\" has been removed from the configuration", v->name);
+        error_set(&e, "57P01", "the broker is shutting down");
         list_each(s, &ss->all, struct session, link) {
                 if (s->home == v->home)
                         session_end(s, &e);

@@ -48,7 +48,10 @@ struct sessions_environment *sessions_find(const struct sessions *ss, const char
 struct sessions_environment *sessions_put(struct sessions *ss, const char *name,
                                           const char *const *aliases, size_t alias_count,
                                           struct pool *pool, const struct access_list *access);
-/* Ends its sessions and forgets it. */
+/* No new clients; its sessions end when nothing of theirs is open. The caller then frees it, when
+ * its pool has no clients any more. */
+void sessions_retire(struct sessions *ss, struct sessions_environment *v);
+/* Ends its sessions at once and frees it. */
 void sessions_remove(struct sessions *ss, struct sessions_environment *v);
 void sessions_set_admin(struct sessions *ss, const struct access_list *admin);
 

@@ -72,7 +72,8 @@ static void warn_about_tls(struct check *c)
 {
         struct enforce_decision d;
         struct error e = {0};
-        if (enforce_decide(c->document->ssl_mode, &environment(c)->tls, c->document->host, false, &d, &e) &&
+        if (enforce_decide(c->document->ssl_mode, &environment(c)->tls, c->document->host,
+                           enforce_loopback_host(c->document->host), &d, &e) &&
             d.warn_unverified)
                 say(c, "warn", "tls", "the server's certificate is not checked: a false server could ask "
                     "for the password in clear text; set tls.root_cert, or channel_binding: require");

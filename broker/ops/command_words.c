@@ -39,7 +39,7 @@ static void keep(const struct command_reader *r, const struct sqltoken *t, struc
         if (w->count++ >= COMMAND_WORDS)
                 return;
         struct command_word *out = &w->word[w->count - 1];
-        *out = (struct command_word){.kind = t->kind};
+        *out = (struct command_word){.kind = t->kind, .cut = t->length > SQLTOKEN_KEPT};
         if (t->kind == SQLTOKEN_MARK)
                 out->text[0] = t->mark;
         else if (t->kind == SQLTOKEN_NUMBER)
@@ -96,7 +96,7 @@ bool command_name(const struct command_words *w, size_t from, char *name, size_t
         for (size_t i = from; i < w->count; i++) {
                 const struct command_word *word = &w->word[i];
                 size_t n = strlen(word->text);
-                if (n == 0 || n >= size - used || word->kind == SQLTOKEN_STRING)
+                if (n == 0 || word->cut || n >= size - used || word->kind == SQLTOKEN_STRING)
                         return false;
                 if (word->kind == SQLTOKEN_MARK && !strchr("-._", word->text[0]))
                         return false;

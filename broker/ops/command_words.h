@@ -19,6 +19,7 @@ struct command_words {
         size_t count;                   /* all of them, kept or not */
         struct command_word {
                 uint8_t kind;           /* enum sqltoken_kind */
+                bool cut;               /* it was longer */
                 char text[SQLTOKEN_KEPT + 1];   /* as written; of a string: "" */
         } word[COMMAND_WORDS];
 };

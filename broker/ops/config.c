@@ -265,6 +265,7 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->max_client_conn = (uint32_t) sheet_number(s, "pool.max_client_conn");
         out->reserve_pool_timeout = sheet_number(s, "pool.reserve_pool_timeout");
         out->query_wait_timeout = sheet_number(s, "pool.query_wait_timeout");
+        out->cancel_wait_timeout = sheet_number(s, "pool.cancel_wait_timeout");
         out->server_lifetime = sheet_number(s, "pool.server_lifetime");
         out->server_idle_timeout = sheet_number(s, "pool.server_idle_timeout");
         out->server_connect_timeout = sheet_number(s, "pool.server_connect_timeout");

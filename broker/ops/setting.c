@@ -167,6 +167,9 @@ static const struct setting table[] = {
                "own."),
         DURATION(ENVIRONMENT, RELOAD, "pool.query_wait_timeout", "120s",
                  "How long a client waits for a server connection before it is sent away."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.cancel_wait_timeout", "10s",
+                 "How long a cancel request may wait to be sent, and then the server may take to "
+                 "end it (10 seconds where this is 0)."),
         DURATION(ENVIRONMENT, RELOAD, "pool.server_lifetime", "3600s",
                  "The age at which an unused server connection is closed, less up to a tenth by "
                  "chance."),
@@ -189,8 +192,6 @@ static const struct setting table[] = {
         DURATION(ENVIRONMENT, LATER, "pool.query_timeout", "0", "How long a query may run."),
         DURATION(ENVIRONMENT, LATER, "pool.transaction_timeout", "0",
                  "How long a transaction may last."),
-        DURATION(ENVIRONMENT, LATER, "pool.cancel_wait_timeout", "0",
-                 "How long a cancel request may wait to be sent."),
         DURATION(ENVIRONMENT, LATER, "pool.query_wait_notify", "0",
                  "How long a client waits before a notice tells it so."),
         DURATION(ENVIRONMENT, LATER, "pool.server_check_delay", "0",

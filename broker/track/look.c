@@ -274,6 +274,12 @@ bool look_continue(struct track_client *c, const struct frame_piece *piece)
         return true;
 }
 
+void look_drop(struct track_client *c)
+{
+        free(c->lexer);
+        c->lexer = NULL;
+}
+
 void look_execute(struct track_client *c, const struct track_server *t, uint32_t effects)
 {
         struct finding f = {.c = c, .reported = t->reported, .apply = true, .executed = true};

@@ -35,6 +35,8 @@ void look_apply(struct track_client *c, const struct track_server *t, const stru
                 const struct frame_piece *piece, bool executed);
 /* The following pieces; true at the last. */
 bool look_continue(struct track_client *c, const struct frame_piece *piece);
+/* A message whose first piece was judged is not sent after all. */
+void look_drop(struct track_client *c);
 /* Effects of a statement that was prepared earlier, by their bits, happen now. */
 void look_execute(struct track_client *c, const struct track_server *t, uint32_t effects);
 

@@ -141,6 +141,40 @@ void track_send(struct track_client *c, struct track_server *t, const struct tra
         }
 }
 
+static const char fail_as_canceled[] =
+        "DO $pgbroker$ BEGIN RAISE EXCEPTION 'canceling statement due to user request' "
+        "USING ERRCODE = 'query_canceled'; END $pgbroker$";
+
+/* In the extended protocol: only the error reaches the client, and the server skips to its Sync. */
+static void cancel_extended(struct track_client *c, struct track_server *t, struct bytes *instead)
+{
+        static const uint8_t bind[] = {'B', 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0};
+        static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
+        compose_parse(instead, "", fail_as_canceled, sizeof fail_as_canceled - 1);
+        bytes_append(instead, bind, sizeof bind);
+        bytes_append(instead, execute, sizeof execute);
+        turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
+        turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
+        turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
+        c->statements.here = false;
+        t->unnamed = t->unsynced = true;
+}
+
+void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead)
+{
+        if (t->turns.skipping)
+                return;                 /* the server would not even have looked at it */
+        if (type != 'Q' && type != 'F') {
+                cancel_extended(c, t, instead);
+                return;
+        }
+        compose_query(instead, fail_as_canceled);
+        turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
+        statements_forget(&c->statements);
+        c->statements.here = true;
+        t->unsynced = t->unnamed = false;
+}
+
 /* ---- lending ---- */
 
 void track_lend(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,

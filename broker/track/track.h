@@ -28,6 +28,10 @@ void track_realign(struct track_client *c, struct track_server *t, struct bytes 
 void track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
                 const struct frame_piece *piece, struct bytes *before);
 
+/* A request of this type is not sent: the client has canceled it while it waited, and has the server.
+ * Appends one in its place that fails as a canceled one does, so that its transaction fails, too. */
+void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead);
+
 /* Judges a piece from the server; c is NULL while nobody has it. `extra`: messages for the client,
  * to be sent before the piece. */
 enum track_verdict track_reply(struct track_client *c, struct track_server *t,

@@ -83,6 +83,22 @@ bool turns_own_only(const struct turns *t)
         return !t->skipping && t->copy == COPY_NONE;
 }
 
+/* A statement that is parsed anew for the client is the client's. */
+static bool for_client(const struct turns *t, uint32_t i)
+{
+        unsigned owner = t->ring[(t->head + i) & (t->size - 1)] >> 4;
+        return owner == TURN_CLIENT || owner == TURN_REPARSE;
+}
+
+bool turns_owe_client(const struct turns *t, bool *now)
+{
+        uint32_t i = 0;
+        while (i < t->count && !for_client(t, i))
+                i++;
+        *now = t->count > 0 && i == 0;
+        return i < t->count;
+}
+
 /* An error in the extended protocol: all that was sent up to the next Sync is skipped. */
 static void skip_to_sync(struct turns *t)
 {

@@ -66,6 +66,9 @@ static inline enum turn_owner turns_owner(const struct turns *t)
 
 /* All that is owed, if anything, is owed to the broker itself. */
 bool turns_own_only(const struct turns *t);
+/* Something is owed to the client; *now: it is what the server is at, and not something of the
+ * broker's own before it. */
+bool turns_owe_client(const struct turns *t, bool *now);
 /* A reply of this type came. False: it can't be the answer to what was asked, the connection can't
  * be trusted any more. NoticeResponse, ParameterStatus and NotificationResponse don't come here. */
 bool turns_replied(struct turns *t, uint8_t type);

@@ -450,6 +450,8 @@ void sqlword_encoding(struct sqlword *w, const char *client_encoding)
 {
         static const char *const doubles[] = {"BIG5", "GBK", "UHC", "GB18030", "JOHAB"};
         w->lex.quote.encoding = SQLQUOTE_SAFE;
+        if (!client_encoding)
+                return;
         if (strcasecmp(client_encoding, "SJIS") == 0 ||
             strcasecmp(client_encoding, "SHIFT_JIS_2004") == 0)
                 w->lex.quote.encoding = SQLQUOTE_SJIS;

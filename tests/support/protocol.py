@@ -208,7 +208,10 @@ class Connection:
         return self.sock.fileno()
 
     def send(self, data):
-        self.sock.sendall(data)
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass                # as libpq does: what the server said before it closed is still to be read
 
     def close(self, politely=True):
         """Ends the connection, with a Terminate unless a rude client is wanted."""

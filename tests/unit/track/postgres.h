@@ -5,9 +5,9 @@
 #ifndef PGB_TEST_POSTGRES_H
 #define PGB_TEST_POSTGRES_H
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "base/bytes.h"
 #include "base/expect.h"
 #include "wire/frame.h"
@@ -56,7 +56,7 @@ struct pg {
         struct bytes in, out;
         bool dead;
         char tx;                        /* 'N' none, 'I' implicit, 'B' block, 'F' failed block */
-        bool extended, skipping, savepoint;
+        bool skipping, savepoint;
         unsigned executed;              /* in this pipeline */
         struct pg_undo now, before, saved;
         bool lock, sequence, prepared;
@@ -65,7 +65,7 @@ struct pg {
         struct pg_portal portal[2];
         bool copying, copy_extended;
         unsigned copied;
-        char query[4 * PG_TEXT];        /* of a simple Query: what is still to be run */
+        char query[1400];               /* of a simple Query: what is still to be run */
         bool one_statement, ran_any;
         uint8_t reset_value[PG_SETTINGS], reported[PG_SETTINGS];
         bool eager;                     /* reports at once, as servers before 14 do */
@@ -225,7 +225,7 @@ static inline void pg_run_query(struct pg *p)
 {
         bool good = true;
         while (good && p->query[0]) {
-                char one[PG_TEXT];
+                char one[sizeof p->query];
                 size_t n = strcspn(p->query, ";");
                 bool last = !p->query[n];
                 expect(n < sizeof one);
@@ -249,7 +249,6 @@ static inline void pg_run_query(struct pg *p)
 
 static inline void pg_query(struct pg *p, const char *sql)
 {
-        p->extended = false;
         p->statement[0].there = p->portal[0].there = false;
         p->unnamed_unsure = false;
         p->ran_any = false;
@@ -260,7 +259,6 @@ static inline void pg_query(struct pg *p, const char *sql)
 
 static inline void pg_function(struct pg *p)
 {
-        p->extended = false;
         if (p->tx == 'F') {
                 pg_fail(p, "25P02", "aborted");
         } else {
@@ -374,7 +372,7 @@ static inline bool pg_close(struct pg *p, char kind, const char *name)
 
 static inline void pg_sync(struct pg *p)
 {
-        p->extended = p->skipping = false;
+        p->skipping = false;
         p->executed = 0;
         if (p->tx == 'I')
                 pg_commit(p);
@@ -385,7 +383,6 @@ static inline void pg_extended(struct pg *p, char type, const char *payload)
 {
         const char *second = payload + strlen(payload) + 1;
         bool good = true;
-        p->extended = true;
         if (type == 'P')
                 good = pg_parse(p, payload, second);
         else if (type == 'B')

@@ -1,5 +1,5 @@
-/* The SQL of the model PostgreSQL: a few statements, told by how they begin. A comment at the end
- * names the owner: "LISTEN a" and "/*c7*" "/" behind it. What the broker sends has none. */
+/* The SQL of the model PostgreSQL: a few statements, told by how they begin. A comment "c7" at the
+ * end of each names its owner; what the broker sends has none. */
 #ifndef PGB_TEST_POSTGRES_SQL_H
 #define PGB_TEST_POSTGRES_SQL_H
 
