@@ -13,6 +13,7 @@ struct pool_pin {
         uint64_t since;                 /* loop ms */
         const struct pins *pins;
         const struct pool_wait *wait;   /* the same client's */
+        struct server *const *server;   /* the same client's; NULL in it: none yet */
         pid_t pid;
         uid_t uid;
         bool held;

@@ -193,6 +193,20 @@ static bool hopeless(struct pool *p, struct error *e)
         return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
 }
 
+/* Clients with a server that wait for leave to pin, and one with leave that waits for a server, would
+ * wait for each other: the leave is passed on, and its holder asks again when it has a server. */
+static void pass_leave(struct pool *p)
+{
+        struct pool_wait *w;
+        list_each(w, &p->pinning.waiting.list, struct pool_wait, link) {
+                if (!w->has_server)
+                        continue;
+                if (!pinning_reclaim(&p->pinning, &p->waiting))
+                        return;
+                wait_give(w, NULL);
+        }
+}
+
 static void serve(struct deferred *d)
 {
         struct pool *p = container_of(d, struct pool, serve);
@@ -205,6 +219,8 @@ static void serve(struct deferred *d)
         while (p->pinning.count < pinning_most(&p->config.options) &&
                (w = wait_first(&p->pinning.waiting)))
                 wait_give(w, NULL);
+        if (p->waiting.count)
+                pass_leave(p);
         open_servers(p);
         /* The demand first: it may begin a round, and who waits hears the end of that. */
         keyring_waiters(p->keyring, p->waiting.count);
@@ -309,6 +325,7 @@ bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w)
         if (pinning_take(&p->pinning, &p->config.options, pin, loop_now(p->loop)))
                 return true;
         wait_join(&p->pinning.waiting, w, loop_now(p->loop), loop_us());
+        pool_look(p);
         return false;
 }
 

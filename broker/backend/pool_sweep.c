@@ -77,19 +77,28 @@ void pool_sweep_idle(struct pool *p, uint64_t now)
         }
 }
 
-/* Pinned servers that must go and whose pins had their time. */
-static void sweep_pinned(struct pool *p, uint64_t now)
+/* A server that does not answer, not even that it is clean, must not hold its place for ever. */
+static void sweep_cleaning(struct pool *p, uint64_t now)
 {
         struct server *s;
+        uint64_t limit = p->config.options.server_connect_timeout;
+        list_each(s, &p->servers.in[SERVER_CLEANING], struct server, link) {
+                if (limit && now - s->since >= limit)
+                        pool_close(s, "its reset took too long");
+        }
+}
+
+/* Pins whose server leads elsewhere than the secret does now, and that had their time since. One that
+ * is only old, or on an older password, goes on until its pin ends. */
+static void sweep_pinned(struct pool *p, uint64_t now)
+{
         uint64_t patience = p->config.options.pin_drain_timeout;
         struct pool_pin *pin;
-        bool elsewhere = false;
-        list_each(s, &p->servers.in[SERVER_LENT], struct server, link)
-                elsewhere |= pool_must_leave(p, s, now);
-        if (!elsewhere || !patience)
-                return;
         list_each(pin, &p->pinning.held, struct pool_pin, link) {
-                if (!pin->told && now - pin->since >= patience) {
+                const struct server *s = *pin->server;
+                uint64_t since = pin->since > p->adopted_at ? pin->since : p->adopted_at;
+                bool elsewhere = s && s->close_needed && pool_outdated(p, s);
+                if (patience && elsewhere && !pin->told && now - since >= patience) {
                         pin->told = true;
                         pin->drain(pin);
                 }
@@ -104,6 +113,7 @@ void pool_sweep(struct deadline *d)
         loop_set(p->loop, &p->sweep, now + POOL_SWEEP_MS);
         stats_tick(&p->stats, now);
         pool_sweep_idle(p, now);
+        sweep_cleaning(p, now);
         sweep_pinned(p, now);
         /* During a bridge clients wait for the bridge, however short query_wait_timeout is. */
         if (!keyring_bridging(p->keyring) || keyring_given_up(p->keyring, &e))

@@ -4,8 +4,8 @@
 #include <time.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "frontend/session_cancel.h"
 #include "wire/compose.h"
-
 
 static const char *const names[SESSION_STATE_COUNT] = {
 #define X(name, label) [SESSION_##name] = label,
@@ -20,7 +20,7 @@ static const unsigned moves[SESSION_STATE_COUNT] = {
         [SESSION_LOGIN] = TO(TRYING) | TO(IDLE) | TO(ENDED),
         [SESSION_TRYING] = TO(LOGIN) | TO(IDLE) | TO(ACTIVE) | TO(ENDED),
         [SESSION_IDLE] = TO(WAITING) | TO(ACTIVE) | TO(WAITING_PIN) | TO(ENDED),
-        [SESSION_WAITING] = TO(ACTIVE) | TO(ENDED),
+        [SESSION_WAITING] = TO(ACTIVE) | TO(IDLE) | TO(ENDED),
         [SESSION_ACTIVE] = TO(IDLE) | TO(WAITING_PIN) | TO(ENDED),
         [SESSION_WAITING_PIN] = TO(ACTIVE) | TO(IDLE) | TO(ENDED),
         [SESSION_ENDED] = 0,
@@ -62,7 +62,7 @@ static void flow(struct session *s)
         struct relay *r = &s->relay;
         bool login = s->state == SESSION_LOGIN || s->state == SESSION_TRYING;
         bool full = r->server && (stream_blocked(server_stream(r->server)) ||
-                                  turns_full(&r->server->track.turns));
+                                  turns_full(&r->server->track.turns) || r->server->canceling);
         if (login || full)
                 stream_pause(r->client);
         else if (!waits(s))
@@ -86,7 +86,8 @@ static bool may_leave(const struct session *s)
                 frame_at_border(&r->cutter) && !s->partial);
 }
 
-/* After every event: who is read, which timeout runs, and whether it must go now. */
+/* After every event: who is read, which timeout runs, whether it must go now, and whether it is time
+ * for a cancel request. */
 void session_settle(struct session *s)
 {
         if (s->state == SESSION_ENDED || s->state == SESSION_GREETING)
@@ -97,6 +98,7 @@ void session_settle(struct session *s)
         }
         flow(s);
         rearm(s);
+        session_cancel_look(s);
 }
 
 void session_set_patience(struct session *s, uint64_t ms)
@@ -137,6 +139,7 @@ static const struct stream_events server_events;
 void session_borrow(struct session *s, struct server *server)
 {
         server->borrower = s;
+        server->cancel_over = session_cancel_over;
         server->request_time = time(NULL);
         stream_retarget(server_stream(server), &server_events, s);
         s->wait.has_server = true;
@@ -173,10 +176,13 @@ static void count_transaction(struct session *s)
         s->xact_us = now;
 }
 
-/* The last reply that was owed has come. */
-static void quiet(struct session *s)
+/* The last reply that was owed has come. What still has to be asked, a cancel request that is under way
+ * must not hit: session_cancel_over() comes back here. */
+void session_at_rest(struct session *s)
 {
         struct relay *r = &s->relay;
+        if (r->server->canceling && pins_hold(&r->track.pins))
+                return;
         if (relay_audit(r))
                 return;
         if (s->pin.held && !pins_hold(&r->track.pins))
@@ -228,6 +234,7 @@ void session_end(struct session *s, const struct error *e)
                          log_int("client", (int64_t) s->id), log_int("pid", s->pid),
                          log_int("uid", s->uid), log_reason(e));
         session_become(s, SESSION_ENDED);
+        session_cancel_end(s);
         loop_clear(s->loop, &s->patience);
         if (s->home) {
                 pool_leave(s->home->pool, &s->wait);
@@ -258,7 +265,6 @@ void session_bury(struct deferred *d)
 /* The server is lost: only what the client has not begun can go on as if nothing were. */
 static void server_gone(struct session *s, const struct error *why, bool unseen)
 {
-        struct error e = {0};
         s->relay.fatal |= !may_speak(&s->relay);
         s->wait.has_server = false;
         pool_discard(TAKE(s->relay.server), why->text);
@@ -274,17 +280,12 @@ static void server_gone(struct session *s, const struct error *why, bool unseen)
                 session_settle(s);
                 return;
         }
-        if (unseen) {                           /* in the server's own words */
-                session_end(s, why);
-                return;
-        }
-        error_set(&e, "08006", "the database server closed the connection: %s", why->text);
-        error_hint(&e, "Connect again; what was running may or may not have been done.");
-        session_end(s, &e);
+        session_end(s, why);
 }
 
-/* ---- from the server ---- */
+static const char again_hint[] = "Connect again; what was running may or may not have been done.";
 
+/* ---- from the server ---- */
 
 static size_t server_received(void *arg, const uint8_t *p, size_t n)
 {
@@ -300,6 +301,11 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
                         log_error(s->log, "server out of sync",
                                   log_str("environment", s->home->pool->environment),
                                   log_int("client", (int64_t) s->id), log_reason(&e));
+                if (v == RELAY_BAD) {
+                        error_set(&e, "08006", "the database server's connection had to be closed: %s",
+                                  e.text);
+                        error_hint(&e, again_hint);
+                }
                 server_gone(s, &e, v == RELAY_LOST);
                 return n;
         }
@@ -320,7 +326,7 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
         if (busy && track_idle(&server->track))
                 count_transaction(s);
         if (track_quiet(&server->track) && used == n)
-                quiet(s);
+                session_at_rest(s);
         session_settle(s);
         return used;
 }
@@ -331,7 +337,9 @@ static void server_ended(void *arg, const struct error *e)
         struct relay *r = &s->relay;
         bool unseen = track_lendable(&r->track, &r->server->track) && frame_at_border(&r->cutter);
         struct error why = {0};
-        error_set(&why, "08006", "%s", e ? e->text : "end of file");
+        error_set(&why, "08006", "the database server closed the connection: %s",
+                  e ? e->text : "end of file");
+        error_hint(&why, again_hint);
         server_gone(s, &why, unseen);
 }
 
@@ -423,7 +431,6 @@ const struct stream_events session_client_events = {client_received, session_flo
                                                    session_client_ended};
 
 /* ---- waiting ---- */
-
 
 void session_given(struct pool_wait *w, struct server *server)
 {

@@ -36,13 +36,17 @@ struct session_keeper {
         /* Is this dbname=pgbroker? Then the console takes the stream (`taken`). False and `e` if the
          * peer may not. */
         bool (*console)(void *arg, struct session *s, bool *taken, struct error *e);
-        /* A cancel request came; its connection ends in any case. */
+        /* It is welcome, and knows its cancel key now. */
+        void (*welcomed)(void *arg, struct session *s);
+        /* A cancel request came; its connection ends, unless its stream is taken. */
         void (*cancel)(void *arg, struct session *s);
         void (*ended)(void *arg, struct session *s);    /* forget it; it frees itself */
 };
 
 struct session {
         struct list link;               /* of the keeper */
+        struct list by_pid;             /* of the keeper: where cancel requests look */
+        struct list cancels;            /* cancel requests that wait: session_cancel.c */
         struct loop *loop;
         struct log *log;
         const struct session_keeper *keeper;

@@ -145,7 +145,7 @@ static void end_waiting(struct session *s)
                 end(q);
 }
 
-static void send(struct session *s)
+static void send_it(struct session *s)
 {
         struct request *q;
         if (!pool_cancel(s->relay.server)) {
@@ -185,7 +185,7 @@ void session_cancel_look(struct session *s)
                 answer_here(s);
                 break;
         case AIM_SERVER:
-                send(s);
+                send_it(s);
                 break;
         }
 }

@@ -14,13 +14,14 @@ static void send_welcome(struct session *s)
         struct relay *r = &s->relay;
         struct bytes b;
         bytes_init(&b, 0);
-        if (session_mode(s))
+        if (session_mode(s) && r->server->connection->has_key)
                 s->cancel_pid = r->server->connection->pid;
         greet_negotiate(s->greet, &b);
         greet_welcome(r->track.wanted, r->track.known, s->cancel_pid, s->cancel_key,
                       sizeof s->cancel_key, &b);
         stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
         bytes_free(&b);
+        s->keeper->welcomed(s->keeper_arg, s);
 }
 
 static void welcome(struct session *s)
@@ -61,6 +62,9 @@ void session_tried(struct session *s)
                 refuse(s);
                 return;
         }
+        /* RESET leads back to the values as the server spells them. */
+        settings_unref(s->relay.track.startup);
+        s->relay.track.startup = settings_ref(s->relay.track.wanted);
         home_learn(s->home, s->greet->settings, s->relay.track.wanted);
         welcome(s);
 }
@@ -202,6 +206,8 @@ struct session *session_new(struct loop *l, struct log *log, const struct sessio
         s->greet = own_new(struct greet);
         s->connect_time = s->request_time = time(NULL);
         list_init(&s->link);
+        list_init(&s->by_pid);
+        list_init(&s->cancels);
         list_init(&s->wait.link);
         list_init(&s->pin.link);
         s->wait.given = session_given;
@@ -210,6 +216,7 @@ struct session *session_new(struct loop *l, struct log *log, const struct sessio
         s->pin.pins = &s->relay.track.pins;
         remember_peer(s, peer);
         s->pin.wait = &s->wait;
+        s->pin.server = &s->relay.server;
         s->relay.muted = true;
         make_key(s);
         greet_init(s->greet);

@@ -14,6 +14,8 @@ void session_settle(struct session *s);
 void session_set_patience(struct session *s, uint64_t ms);
 void session_borrow(struct session *s, struct server *server);
 void session_give_back(struct session *s);
+/* Its server is quiet: is there something left to ask, or can it go back? */
+void session_at_rest(struct session *s);
 void session_log_in(struct session *s);
 /* A server for trying the startup parameters; they were tried. */
 void session_try(struct session *s, struct server *server);
@@ -25,6 +27,7 @@ void session_wait_failed(struct pool_wait *w, const struct error *e);
 void session_patience_over(struct deadline *d);
 void session_pin_drain(struct pool_pin *pin);
 void session_bury(struct deferred *d);
+void session_cancel_over(void *borrower);
 void session_flow_changed(void *arg);
 void session_client_ended(void *arg, const struct error *e);
 

@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/own.h"
+#include "frontend/sessions_cancel.h"
+
+/* A cancel request must come through when all places are taken: so many may say what they want. */
+#define CANCEL_ROOM 256
 
 static bool is_console(const char *database)
 {
@@ -39,6 +43,12 @@ static const char *names_for(const struct sessions *ss, const struct listen_peer
         return text;
 }
 
+static void too_many(const struct sessions *ss, struct error *e)
+{
+        error_set(e, "53300", "too many clients (socket.max_client_conn %u)", ss->max_client_conn);
+        error_hint(e, "Close idle clients or raise socket.max_client_conn.");
+}
+
 static struct home *find_home(void *arg, struct session *s, const char *database, struct error *e)
 {
         struct sessions *ss = arg;
@@ -59,6 +69,12 @@ static struct home *find_home(void *arg, struct session *s, const char *database
                 error_hint(e, "Add the user or one of its groups to environments.%s.access.", v->name);
                 return NULL;
         }
+        if (ss->inside >= ss->max_client_conn) {
+                ss->refused++;
+                too_many(ss, e);
+                return NULL;
+        }
+        ss->inside++;
         return v->home;
 }
 
@@ -79,20 +95,16 @@ static bool console(void *arg, struct session *s, bool *taken, struct error *e)
         return true;
 }
 
-static void cancel(void *arg, struct session *s)
-{
-        struct sessions *ss = arg;
-        log_debug(ss->log, "cancel request ignored", log_int("pid", s->pid), log_int("uid", s->uid));
-}
-
 static void ended(void *arg, struct session *s)
 {
         struct sessions *ss = arg;
-        (void) s;
+        sessions_cancel_forget(s);
         ss->count--;
+        ss->inside -= s->home != NULL;
 }
 
-static const struct session_keeper keeper = {find_home, console, cancel, ended};
+static const struct session_keeper keeper = {find_home, console, sessions_cancel_know, sessions_cancel,
+                                             ended};
 
 struct sessions *sessions_new(struct loop *l, struct log *log)
 {
@@ -101,6 +113,7 @@ struct sessions *sessions_new(struct loop *l, struct log *log)
         ss->log = log;
         ss->self = access_self();
         doorman_init(&ss->doorman, l);
+        sessions_cancel_init(ss);
         ss->max_client_conn = 10000;
         list_init(&ss->all);
         list_init(&ss->environments);
@@ -139,10 +152,8 @@ void sessions_accept(void *arg, int fd, const struct listen_peer *peer)
                 turn_away(ss, fd, peer, &e);
                 return;
         }
-        if (ss->count >= ss->max_client_conn) {
-                error_set(&e, "53300", "too many clients (socket.max_client_conn %u)",
-                          ss->max_client_conn);
-                error_hint(&e, "Close idle clients or raise socket.max_client_conn.");
+        if (ss->count >= ss->max_client_conn + CANCEL_ROOM) {
+                too_many(ss, &e);
                 turn_away(ss, fd, peer, &e);
                 return;
         }
@@ -272,6 +283,7 @@ void sessions_free(struct sessions *ss)
         while (!list_empty(&ss->environments))
                 free_environment(list_first(&ss->environments, struct sessions_environment, link));
         doorman_free(&ss->doorman);
+        sessions_cancel_free(ss);
         access_list_free(&ss->admin);
         free(ss);
 }

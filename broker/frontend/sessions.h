@@ -22,7 +22,9 @@ struct sessions {
         struct log *log;
         struct list all;                /* every session, the oldest first */
         struct list environments;
+        struct list *by_pid;            /* sessions that can be canceled: sessions_cancel.c */
         unsigned count, max_client_conn;
+        unsigned inside;                /* of `count`, those that have an environment */
         uint64_t ids, refused;
         struct access_list admin;
         struct doorman doorman;

@@ -31,6 +31,7 @@ struct stream {
         bool paused, blocked, closing, ended;
         bool broken;                    /* writing failed: what is sent vanishes, reading tells why */
         bool half_closed;               /* the peer sends no more but may still read */
+        bool hidden;                    /* the SSL may hold input that no event will tell of */
 };
 
 static void on_poll(uv_poll_t *h, int status, int events);
@@ -196,16 +197,20 @@ static ssize_t read_some(struct stream *s, uint8_t *p, size_t size)
                 return -1;
         }
         size_t got = 0;
+        s->hidden = false;
         while (got < size) {
                 ERR_clear_error();
                 errno = 0;
                 int n = SSL_read(s->ssl, p + got, (int) (size - got));
                 if (n > 0) {
                         got += (size_t) n;
-                        if (!SSL_has_pending(s->ssl))
+                        s->hidden = SSL_has_pending(s->ssl);
+                        if (!s->hidden)
                                 break;
                         continue;
                 }
+                /* What it holds is a part of a record: the socket tells when the rest comes. */
+                s->hidden = false;
                 int why = SSL_get_error(s->ssl, n);
                 if (got || why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
                         break;
@@ -214,12 +219,6 @@ static ssize_t read_some(struct stream *s, uint8_t *p, size_t size)
                 return -1;
         }
         return (ssize_t) got;
-}
-
-/* Bytes that the SSL has already taken from the socket: no event will tell of them. */
-static bool hidden_input(const struct stream *s)
-{
-        return s->ssl && SSL_has_pending(s->ssl);
 }
 
 /* Offers kept input. Its memory lives on until the end of the turn; the unused rest is kept anew. */
@@ -271,7 +270,7 @@ static void read_more(struct stream *s)
         }
         if (n < 0)
                 read_failed(s);
-        else if (!s->closing && !s->paused && hidden_input(s))
+        else if (!s->closing && !s->paused && s->hidden)
                 loop_defer(s->loop, &s->again);
 }
 
@@ -282,7 +281,7 @@ static void again(struct deferred *d)
                 return;
         if (bytes_length(&s->in))
                 offer_kept(s);
-        if (!s->paused && !s->closing && !s->ended && hidden_input(s))
+        if (!s->paused && !s->closing && !s->ended && s->hidden)
                 read_more(s);
 }
 
@@ -298,14 +297,25 @@ static void disconnected(struct stream *s)
         rewatch(s);
 }
 
+/* The socket has an error (libuv doesn't say which and stops watching): the peer's last words may be
+ * there yet, and reading tells the rest. Nobody would wait for what a paused one could still say. */
+static void broken_off(struct stream *s)
+{
+        s->watched = 0;
+        if (s->paused) {
+                errno = ECONNRESET;
+                read_failed(s);
+        } else {
+                read_more(s);
+        }
+        rewatch(s);
+}
+
 static void on_poll(uv_poll_t *h, int status, int events)
 {
         struct stream *s = h->data;
         if (status < 0) {
-                struct error e = {0};
-                error_set(&e, "08006", "connection lost: %s", uv_strerror(status));
-                s->watched = 0;
-                end(s, &e);
+                broken_off(s);
                 return;
         }
         if (events & UV_WRITABLE)
@@ -338,7 +348,8 @@ void stream_resume(struct stream *s)
 /* Asked for from inside received(), too, before the rest has been kept: the call finds out. */
 void stream_again(struct stream *s)
 {
-        loop_defer(s->loop, &s->again);
+        if (!s->closing)
+                loop_defer(s->loop, &s->again);
 }
 
 bool stream_paused(const struct stream *s)
@@ -354,7 +365,7 @@ size_t stream_kept(const struct stream *s)
 bool stream_quiet(struct stream *s)
 {
         char c;
-        if (bytes_length(&s->in) || hidden_input(s) || s->ended || s->broken)
+        if (bytes_length(&s->in) || s->ended || s->broken || (s->ssl && SSL_has_pending(s->ssl)))
                 return false;
         return recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
@@ -373,6 +384,7 @@ struct stream *stream_new(struct loop *l, int fd, void *ssl, const struct stream
         s->loop = l;
         s->fd = fd;
         s->ssl = ssl;
+        s->hidden = ssl && SSL_has_pending(ssl);
         s->events = events;
         s->arg = arg;
         bytes_init(&s->in, 0);

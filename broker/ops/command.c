@@ -11,18 +11,21 @@ static const struct rule {
         const char *name;
         enum command_kind kind;
         enum command_right right;
-        bool environment;               /* may be followed by the name of one */
-        const char *description;        /* one sentence */
+        bool environment;        /* may be followed by the name of one */
+        const char *description; /* one sentence */
 } rules[] = {
         {"RELOAD", COMMAND_RELOAD, COMMAND_CHANGE, false,
-         "Reads the configuration again, as SIGHUP does, and answers when it holds or with what is wrong."},
+         "Reads the configuration again, as SIGHUP does, and answers when it holds or with what is "
+         "wrong."},
         {"PAUSE", COMMAND_PAUSE, COMMAND_CHANGE, true,
          "Lends no more servers and answers when none is left; clients wait until RESUME."},
         {"RESUME", COMMAND_RESUME, COMMAND_CHANGE, true, "Ends PAUSE."},
         {"REFRESH", COMMAND_REFRESH, COMMAND_CHANGE, true,
-         "Looks for a new version of the secret now; SHOW SECRETS and SHOW ROTATIONS tell what came of it."},
+         "Looks for a new version of the secret now; SHOW SECRETS and SHOW ROTATIONS tell what "
+         "came of it."},
         {"SHUTDOWN WAIT_FOR_SERVERS", COMMAND_SHUTDOWN_SERVERS, COMMAND_CHANGE, false,
-         "Takes no new clients, sends each one away when its transaction is over, and ends the broker, as "
+         "Takes no new clients, sends each one away when its transaction is over, and ends the "
+         "broker, as "
          "SIGTERM does."},
         {"SHUTDOWN WAIT_FOR_CLIENTS", COMMAND_SHUTDOWN_CLIENTS, COMMAND_CHANGE, false,
          "Takes no new clients and ends the broker when the last one has left."},
@@ -47,8 +50,8 @@ static const struct snapshot_column help_columns[] = {
         {"description", 's', "What it does, or what it shows."},
 };
 
-static void help_row(struct snapshot_rows *r, const char *before, const char *name, const char *after,
-                     const char *description)
+static void help_row(struct snapshot_rows *r, const char *before, const char *name,
+                     const char *after, const char *description)
 {
         char command[80];
         snprintf(command, sizeof command, "%s%s%s", before, name, after);
@@ -121,7 +124,8 @@ static enum command_verdict apply(const struct rule *rule, const struct command_
         if (rule->environment && command_name(w, words, out->argument, sizeof out->argument))
                 return COMMAND_READ;
         error_set(e, "42601", "%s takes %s", rule->name,
-                  rule->environment ? "the name of one environment, or nothing for all" : "nothing more");
+                  rule->environment ? "the name of one environment, or nothing for all"
+                                    : "nothing more");
         return bad(out);
 }
 
@@ -145,7 +149,8 @@ static const char *nearest(const char *word, bool after_show)
         return best;
 }
 
-static enum command_verdict refuse(const struct command_words *w, struct command *out, struct error *e)
+static enum command_verdict refuse(const struct command_words *w, struct command *out,
+                                   struct error *e)
 {
         bool after_show = command_starts(w, "SHOW") && w->count > 1;
         const char *word = w->word[after_show].text;
@@ -157,7 +162,8 @@ static enum command_verdict refuse(const struct command_words *w, struct command
         else
                 error_set(e, "42601", "\"%s\" is not a command of the console", word);
         if (meant)
-                error_hint(e, "%s%s is one; SHOW HELP lists all.", after_show ? "SHOW " : "", meant);
+                error_hint(e, "%s%s is one; SHOW HELP lists all.", after_show ? "SHOW " : "",
+                           meant);
         else
                 error_hint(e, "SHOW HELP lists what is.");
         return bad(out);
@@ -201,7 +207,11 @@ static const char *type_name(char letter)
         static const struct {
                 char letter;
                 const char *name;
-        } types[] = {{'s', "text"}, {'i', "int4"}, {'q', "int8"}, {'N', "numeric"}, {'T', "timestamptz"}};
+        } types[] = {{'s', "text"},
+                     {'i', "int4"},
+                     {'q', "int8"},
+                     {'N', "numeric"},
+                     {'T', "timestamptz"}};
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
                 if (types[i].letter == letter)
                         return types[i].name;
@@ -211,11 +221,11 @@ static const char *type_name(char letter)
 
 static void describe_show(const struct snapshot *s, FILE *to)
 {
-        fprintf(to, "\n### SHOW %s\n\n%s\n\n| column | type | what it is |\n|---|---|---|\n", s->name,
-                s->description);
+        fprintf(to, "\n### SHOW %s\n\n%s\n\n| column | type | what it is |\n|---|---|---|\n",
+                s->name, s->description);
         for (size_t i = 0; i < s->column_count; i++)
-                fprintf(to, "| `%s` | %s | %s |\n", s->columns[i].name, type_name(s->columns[i].type),
-                        s->columns[i].description);
+                fprintf(to, "| `%s` | %s | %s |\n", s->columns[i].name,
+                        type_name(s->columns[i].type), s->columns[i].description);
 }
 
 static void describe_rules(FILE *to)
@@ -230,9 +240,12 @@ static void describe_parameters(FILE *to)
 {
         size_t count;
         const struct command_parameter *p = command_parameters(&count);
-        fputs("\n## What drivers ask\n\nTransactions, `SET` of the usual session parameters, `RESET`, "
-              "`DISCARD ALL`, `DEALLOCATE`, `SELECT 1`, `SELECT version()` and their like are answered "
-              "as PostgreSQL would, and have no effect. `SHOW` knows these parameters: ", to);
+        fputs("\n## What drivers ask\n\nTransactions, `SET` of the usual session parameters, "
+              "`RESET`, "
+              "`DISCARD ALL`, `DEALLOCATE`, `SELECT 1`, `SELECT version()` and their like are "
+              "answered "
+              "as PostgreSQL would, and have no effect. `SHOW` knows these parameters: ",
+              to);
         for (size_t i = 0; i < count; i++)
                 fprintf(to, "%s`%s`", i ? ", " : "", p[i].name);
         fputs(".\n", to);
@@ -243,17 +256,23 @@ void command_describe(FILE *to)
         size_t count;
         const struct snapshot *const *shows = snapshot_table(&count);
         fputs("# The console\n\n"
-              "`psql \"host=/run/pgbroker dbname=pgbroker\"`, or any PostgreSQL driver, in the simple or the "
-              "extended protocol; `dbname=pgbouncer` is the same. Only the broker's own user and those of "
-              "`admin` may connect. This page is made from the tables of `command.c` and of the files "
+              "`psql \"host=/run/pgbroker dbname=pgbroker\"`, or any PostgreSQL driver, in the "
+              "simple or the "
+              "extended protocol; `dbname=pgbouncer` is the same. Only the broker's own user and "
+              "those of "
+              "`admin` may connect. This page is made from the tables of `command.c` and of the "
+              "files "
               "beside `snapshot.c`; a test compares them.\n\n"
               "Commands and names of SHOW may be written in any case, several of them separated by "
-              "semicolons. No password, key or secret value is ever shown.\n", to);
+              "semicolons. No password, key or secret value is ever shown.\n",
+              to);
         describe_rules(to);
         describe_parameters(to);
         fputs("\n## What it shows\n\n"
-              "The columns that PgBouncer has are PgBouncer's, in its order; `database` is the environment, "
-              "`user` the server login.\n", to);
+              "The columns that PgBouncer has are PgBouncer's, in its order; `database` is the "
+              "environment, "
+              "`user` the server login.\n",
+              to);
         describe_show(&help, to);
         for (size_t i = 0; i < count; i++)
                 describe_show(shows[i], to);

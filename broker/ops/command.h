@@ -9,27 +9,24 @@
 #include "ops/snapshot.h"
 
 /* Who may say it. */
-enum command_right {
-        COMMAND_LOOK,
-        COMMAND_CHANGE
-};
+enum command_right { COMMAND_LOOK, COMMAND_CHANGE };
 
 enum command_kind {
-        COMMAND_NOTED,                  /* nothing is to be done; without a tag: there was no statement */
-        COMMAND_SHOW,                   /* the rows of `show` */
-        COMMAND_VALUE,                  /* one row, `column`: `value` */
-        COMMAND_PARAMETER,              /* the same; what the session was told counts more than `value` */
-        COMMAND_BEGIN,                  /* nothing either, but the transaction status changes */
-        COMMAND_COMMIT,                 /* or ROLLBACK */
-        COMMAND_DEALLOCATE,             /* of the prepared statement `argument`; "" = all */
+        COMMAND_NOTED,      /* nothing is to be done; without a tag: there was no statement */
+        COMMAND_SHOW,       /* the rows of `show` */
+        COMMAND_VALUE,      /* one row, `column`: `value` */
+        COMMAND_PARAMETER,  /* the same; what the session was told counts more than `value` */
+        COMMAND_BEGIN,      /* nothing either, but the transaction status changes */
+        COMMAND_COMMIT,     /* or ROLLBACK */
+        COMMAND_DEALLOCATE, /* of the prepared statement `argument`; "" = all */
         COMMAND_RELOAD,
-        COMMAND_PAUSE,                  /* these three: of the environment `argument`; "" = all */
+        COMMAND_PAUSE, /* these three: of the environment `argument`; "" = all */
         COMMAND_RESUME,
         COMMAND_REFRESH,
         COMMAND_SHUTDOWN,
-        COMMAND_SHUTDOWN_SERVERS,       /* WAIT_FOR_SERVERS */
-        COMMAND_SHUTDOWN_CLIENTS,       /* WAIT_FOR_CLIENTS */
-        COMMAND_LATER                   /* not in this version: never given by command_next() */
+        COMMAND_SHUTDOWN_SERVERS, /* WAIT_FOR_SERVERS */
+        COMMAND_SHUTDOWN_CLIENTS, /* WAIT_FOR_CLIENTS */
+        COMMAND_LATER             /* not in this version: never given by command_next() */
 };
 
 #define COMMAND_ARGUMENT 128
@@ -37,7 +34,7 @@ enum command_kind {
 struct command {
         enum command_kind kind;
         enum command_right right;
-        const char *tag;                /* of its CommandComplete */
+        const char *tag; /* of its CommandComplete */
         const struct snapshot *show;
         struct snapshot_column column;
         char value[80];
@@ -45,9 +42,9 @@ struct command {
 };
 
 enum command_verdict {
-        COMMAND_READ,                   /* *out is set */
-        COMMAND_END,                    /* there is no more in the text */
-        COMMAND_BAD                     /* see the error */
+        COMMAND_READ, /* *out is set */
+        COMMAND_END,  /* there is no more in the text */
+        COMMAND_BAD   /* see the error */
 };
 
 /* The next one in the text that the reader walks. */

@@ -45,17 +45,28 @@ static const struct {
 
 /* What SET is taken for, whatever the value. */
 static const char *const set[] = {
-        "application_name",    "bytea_output",
-        "client_encoding",     "client_min_messages",
-        "DateStyle",           "default_transaction_deferrable",
-        "extra_float_digits",  "default_transaction_isolation",
-        "IntervalStyle",       "default_transaction_read_only",
-        "jit",                 "idle_in_transaction_session_timeout",
-        "lock_timeout",        "standard_conforming_strings",
-        "names",               "search_path",
-        "session",             "statement_timeout",
-        "time",                "TimeZone",
-        "transaction",         "transaction_isolation",
+        "application_name",
+        "bytea_output",
+        "client_encoding",
+        "client_min_messages",
+        "DateStyle",
+        "default_transaction_deferrable",
+        "default_transaction_isolation",
+        "default_transaction_read_only",
+        "extra_float_digits",
+        "idle_in_transaction_session_timeout",
+        "IntervalStyle",
+        "jit",
+        "lock_timeout",
+        "names",
+        "search_path",
+        "session",
+        "standard_conforming_strings",
+        "statement_timeout",
+        "time",
+        "TimeZone",
+        "transaction",
+        "transaction_isolation",
 };
 
 /* What starts like this has no effect; the first that fits counts. */
@@ -88,7 +99,8 @@ static const struct {
         char type;
         const char *value;
 } questions[] = {
-        {"SELECT version ( )", "version", 's', "PostgreSQL " SERVER_VERSION " (pgbroker " PGBROKER_VERSION ")"},
+        {"SELECT version ( )", "version", 's',
+         "PostgreSQL " SERVER_VERSION " (pgbroker " PGBROKER_VERSION ")"},
         {"SELECT pg_catalog . version ( )", "version", 's',
          "PostgreSQL " SERVER_VERSION " (pgbroker " PGBROKER_VERSION ")"},
         {"SELECT current_schema ( )", "current_schema", 's', "public"},
@@ -157,7 +169,8 @@ static bool setting(const struct command_words *w, struct command *out)
         if (name >= w->count)
                 return false;
         for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
-                if (w->word[name].kind == SQLTOKEN_WORD && strcasecmp(w->word[name].text, set[i]) == 0)
+                if (w->word[name].kind == SQLTOKEN_WORD &&
+                    strcasecmp(w->word[name].text, set[i]) == 0)
                         return noted(out, COMMAND_NOTED, "SET");
         }
         return false;

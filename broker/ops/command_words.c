@@ -45,8 +45,7 @@ static void keep(const struct command_reader *r, const struct sqltoken *t, struc
         else if (t->kind == SQLTOKEN_NUMBER)
                 copy_number(r, out);
         else if (t->kind != SQLTOKEN_STRING && t->text)
-                memcpy(out->text, t->text,
-                       t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT);
+                memcpy(out->text, t->text, t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT);
 }
 
 bool command_words(struct command_reader *r, struct command_words *out, struct error *e)

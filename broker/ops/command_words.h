@@ -5,22 +5,22 @@
 #include "base/error.h"
 #include "wire/sqllex.h"
 
-#define COMMAND_WORDS 16                /* words of a statement that are kept */
+#define COMMAND_WORDS 16 /* words of a statement that are kept */
 
 struct command_reader {
         struct sqllex lex;
         const char *text;
         size_t size;
-        bool at_end;                    /* the text is used up, its last word may still come */
+        bool at_end; /* the text is used up, its last word may still come */
         bool over;
 };
 
 struct command_words {
-        size_t count;                   /* all of them, kept or not */
+        size_t count; /* all of them, kept or not */
         struct command_word {
-                uint8_t kind;           /* enum sqltoken_kind */
-                bool cut;               /* it was longer */
-                char text[SQLTOKEN_KEPT + 1];   /* as written; of a string: "" */
+                uint8_t kind;                 /* enum sqltoken_kind */
+                bool cut;                     /* it was longer */
+                char text[SQLTOKEN_KEPT + 1]; /* as written; of a string: "" */
         } word[COMMAND_WORDS];
 };
 
@@ -36,8 +36,8 @@ static inline bool command_is(const struct command_words *w, const char *pattern
 {
         return w->count && command_starts(w, pattern) == w->count;
 }
-/* Joins what stands from word `from` on: a name, however it is written (prod, "prod", prod-eu). False
- * if it is no name. */
+/* Joins what stands from word `from` on: a name, however it is written (prod, "prod", prod-eu).
+ * False if it is no name. */
 bool command_name(const struct command_words *w, size_t from, char *name, size_t size);
 
 #endif

@@ -3,13 +3,13 @@
 #include "ops/console_visit.h"
 #include "wire/compose.h"
 
-#define VISITS 64                       /* connections at once */
+#define VISITS 64 /* connections at once */
 
 struct console {
         struct console_world world;
         struct list visits;
         unsigned count;
-        struct deferred leave;          /* a SHUTDOWN was ordered: call the world's */
+        struct deferred leave; /* a SHUTDOWN was ordered: call the world's */
         enum console_shutdown how;
 };
 
@@ -44,7 +44,8 @@ struct console *console_new(const struct console_world *w)
         return c;
 }
 
-/* Ended connections free themselves later in the turn and look at nothing of the console by then. */
+/* Ended connections free themselves later in the turn and look at nothing of the console by then.
+ */
 void console_free(struct console *c)
 {
         struct visit *v;

@@ -2,14 +2,14 @@
 
 #include "base/own.h"
 
-#define LOOK_MS 20                      /* how often PAUSE looks */
+#define LOOK_MS 20 /* how often PAUSE looks */
 
 /* A RELOAD under way: it may outlive the connection that asked for it. */
 struct errand {
-        struct order *order;            /* NULL: forgotten */
+        struct order *order; /* NULL: forgotten */
         struct error error;
         bool over, failed;
-        bool inside;                    /* its start has not returned yet */
+        bool inside; /* its start has not returned yet */
 };
 
 /* ---- RELOAD ---- */
@@ -98,7 +98,8 @@ static enum order_verdict look(const struct order *o, struct error *e)
                 if (!is_meant(o, v))
                         continue;
                 if (!v->pool->paused) {
-                        error_set(e, "57014", "environment \"%s\" was resumed before it was quiet", v->name);
+                        error_set(e, "57014", "environment \"%s\" was resumed before it was quiet",
+                                  v->name);
                         return ORDER_FAILED;
                 }
                 settled &= pool_settled(v->pool);

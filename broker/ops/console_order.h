@@ -9,8 +9,8 @@
 /* One at a time: embedded in its connection. */
 struct order {
         const struct console_world *world;
-        struct errand *errand;          /* of RELOAD */
-        struct deadline look;           /* of PAUSE: is all quiet now? */
+        struct errand *errand; /* of RELOAD */
+        struct deadline look;  /* of PAUSE: is all quiet now? */
         char environment[COMMAND_ARGUMENT];
         /* Called by the loop, once, if order_start() said ORDER_WAIT. */
         void (*done)(struct order *o, const struct error *e_or_null);
@@ -19,7 +19,7 @@ struct order {
 enum order_verdict {
         ORDER_DONE,
         ORDER_WAIT,
-        ORDER_FAILED                    /* see the error */
+        ORDER_FAILED /* see the error */
 };
 
 void order_init(struct order *o, const struct console_world *world,

@@ -12,7 +12,7 @@
 struct shape {
         struct compose_column columns[SNAPSHOT_COLUMNS];
         size_t count;
-        bool binary;                    /* any is */
+        bool binary; /* any is */
         struct bytes *out;
 };
 
@@ -22,7 +22,8 @@ static struct shape shape_of(const struct command *c, const bool *binary, struct
         struct shape s = {.count = command_columns(c, &columns), .out = out};
         for (size_t i = 0; i < s.count; i++) {
                 s.binary |= binary[i];
-                s.columns[i] = (struct compose_column){columns[i].name, binary[i] ? columns[i].type : 's'};
+                s.columns[i] =
+                        (struct compose_column){columns[i].name, binary[i] ? columns[i].type : 's'};
         }
         return s;
 }
@@ -50,9 +51,9 @@ static void put_rows(const struct command *c, const struct portal_world *w, cons
                 put_value(c, w, &s);
                 return;
         }
-        struct snapshot_world from = {.sessions = console->sessions, .now = time(NULL),
-                                      .config = console->config(console->arg),
-                                      .started = console->started};
+        struct snapshot_world from = {.sessions = console->sessions,
+                                      .now = time(NULL),
+                                      .config = console->config(console->arg)};
         snapshot_gather(c->show, &from, put_row, &s);
 }
 
@@ -184,8 +185,10 @@ bool portals_parse(struct portals *ps, const uint8_t *p, size_t n, struct error 
         if (v == COMMAND_BAD)
                 return false;
         if (v == COMMAND_READ && command_next(&r, &more, e) != COMMAND_END)
-                return error_is_set(e) ? false : error_set(e, "42601", "cannot insert multiple commands "
-                                                           "into a prepared statement");
+                return error_is_set(e) ? false
+                                       : error_set(e, "42601",
+                                                   "cannot insert multiple commands "
+                                                   "into a prepared statement");
         struct command *kept = own_new(struct command);
         *kept = c;
         map_put(ps->statements, m.name, kept);
@@ -199,15 +202,19 @@ static bool read_formats(const uint8_t *p, size_t n, size_t columns, bool *binar
         if (n < skip + 4)
                 return malformed(e, "Bind");
         if (frame_get16(p + skip) != 0)
-                return error_set(e, "08P01", "bind message supplies %u parameters, but prepared statements "
-                                 "of the console require 0", frame_get16(p + skip));
+                return error_set(e, "08P01",
+                                 "bind message supplies %u parameters, but prepared statements "
+                                 "of the console require 0",
+                                 frame_get16(p + skip));
         size_t count = frame_get16(p + skip + 2);
         const uint8_t *codes = p + skip + 4;
         if (n != skip + 4 + 2 * count)
                 return malformed(e, "Bind");
         if (count > 1 && count != columns)
-                return error_set(e, "08P01", "bind message has %zu result formats but query has %zu "
-                                 "columns", count, columns);
+                return error_set(e, "08P01",
+                                 "bind message has %zu result formats but query has %zu "
+                                 "columns",
+                                 count, columns);
         for (size_t i = 0; i < (count == 1 ? columns : count); i++) {
                 unsigned code = frame_get16(codes + (count == 1 ? 0 : 2 * i));
                 if (code > 1)
@@ -226,7 +233,8 @@ bool portals_bind(struct portals *ps, const uint8_t *p, size_t n, struct error *
                 return malformed(e, "Bind");
         const struct command *c = map_get(ps->statements, m.statement);
         if (!c)
-                return error_set(e, "26000", "prepared statement \"%s\" does not exist", m.statement);
+                return error_set(e, "26000", "prepared statement \"%s\" does not exist",
+                                 m.statement);
         size_t names = strlen(m.portal) + strlen(m.statement) + 2;
         if (!read_formats(p + names, n - names, command_columns(c, &columns), binary, e) ||
             !may_add(ps->portals, m.portal, PORTAL_PORTALS, "cursor", "42P03", e))
@@ -268,8 +276,8 @@ bool portals_close(struct portals *ps, const uint8_t *p, size_t n, struct error 
         return true;
 }
 
-struct portal *portals_execute(const struct portals *ps, const uint8_t *p, size_t n, uint32_t *max_rows,
-                               struct error *e)
+struct portal *portals_execute(const struct portals *ps, const uint8_t *p, size_t n,
+                               uint32_t *max_rows, struct error *e)
 {
         struct request_execute m;
         const struct snapshot_column *columns;

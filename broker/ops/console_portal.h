@@ -8,32 +8,32 @@
 #include "ops/console.h"
 #include "wire/request.h"
 
-#define PORTAL_STATEMENTS 256           /* prepared at once */
-#define PORTAL_PORTALS 16               /* open at once */
+#define PORTAL_STATEMENTS 256 /* prepared at once */
+#define PORTAL_PORTALS    16  /* open at once */
 
 struct portal {
         struct command command;
-        bool binary[SNAPSHOT_COLUMNS];  /* the format that each column is wanted in */
+        bool binary[SNAPSHOT_COLUMNS]; /* the format that each column is wanted in */
         bool started;
-        struct bytes rows;              /* those not sent yet */
+        struct bytes rows; /* those not sent yet */
 };
 
 struct portals {
-        struct map *statements;         /* name -> struct command */
-        struct map *portals;            /* name -> struct portal */
+        struct map *statements; /* name -> struct command */
+        struct map *portals;    /* name -> struct portal */
 };
 
 /* Where values come from. */
 struct portal_world {
         const struct console_world *console;
-        const struct settings *told;    /* the session's parameters */
+        const struct settings *told; /* the session's parameters */
 };
 
 void portals_init(struct portals *ps);
 void portals_free(struct portals *ps);
-void portals_close_all(struct portals *ps);             /* the portals */
-void portals_deallocate(struct portals *ps, const char *name);  /* "" = all */
-void portals_forget_unnamed(struct portals *ps);        /* a simple Query does */
+void portals_close_all(struct portals *ps);                    /* the portals */
+void portals_deallocate(struct portals *ps, const char *name); /* "" = all */
+void portals_forget_unnamed(struct portals *ps);               /* a simple Query does */
 
 /* The four messages, whole. */
 bool portals_parse(struct portals *ps, const uint8_t *p, size_t n, struct error *e);
@@ -43,8 +43,8 @@ bool portals_describe(const struct portals *ps, const uint8_t *p, size_t n, stru
 bool portals_close(struct portals *ps, const uint8_t *p, size_t n, struct error *e);
 
 /* Execute: the portal, and how many rows are wanted (0 = all). */
-struct portal *portals_execute(const struct portals *ps, const uint8_t *p, size_t n, uint32_t *max_rows,
-                               struct error *e);
+struct portal *portals_execute(const struct portals *ps, const uint8_t *p, size_t n,
+                               uint32_t *max_rows, struct error *e);
 /* The next rows; true when that was all (then CommandComplete is due), else PortalSuspended. */
 bool portal_rows(struct portal *portal, const struct portal_world *w, uint32_t max_rows,
                  struct bytes *out);

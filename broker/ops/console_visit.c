@@ -97,7 +97,8 @@ static struct portal_world portal_world(const struct visit *v)
 static enum order_verdict order(struct visit *v, const struct command *c, struct error *e)
 {
         log_info(v->world->log, "console command", log_str("command", c->tag),
-                 log_str("environment", c->argument), log_int("pid", v->pid), log_int("uid", v->uid));
+                 log_str("environment", c->argument), log_int("pid", v->pid),
+                 log_int("uid", v->uid));
         v->tag = c->tag;
         enum order_verdict verdict = order_start(&v->order, c, e);
         if (verdict == ORDER_WAIT)
@@ -107,8 +108,8 @@ static enum order_verdict order(struct visit *v, const struct command *c, struct
 
 static void shut_down(struct visit *v, const struct command *c)
 {
-        log_info(v->world->log, "console command", log_str("command", c->tag), log_int("pid", v->pid),
-                 log_int("uid", v->uid));
+        log_info(v->world->log, "console command", log_str("command", c->tag),
+                 log_int("pid", v->pid), log_int("uid", v->uid));
         v->leaving = c->kind;
 }
 
@@ -232,7 +233,7 @@ static void execute(struct visit *v, const uint8_t *p, size_t n)
                 return;
         }
         if (!portal_rows(portal, &w, max_rows, &v->out)) {
-                bytes_append(&v->out, "s\0\0\0\4", 5);  /* PortalSuspended */
+                bytes_append(&v->out, "s\0\0\0\4", 5); /* PortalSuspended */
                 return;
         }
         enum order_verdict verdict = perform(v, &c, &e);
@@ -276,7 +277,7 @@ static void extended(struct visit *v, uint8_t type, const uint8_t *p, size_t n)
         case 'E':
                 execute(v, p, n);
                 break;
-        default:                        /* Flush: everything goes out at the turn's end anyway */
+        default: /* Flush: everything goes out at the turn's end anyway */
                 break;
         }
         if (!good)
@@ -322,7 +323,7 @@ static void message(struct visit *v, const struct frame_piece *piece)
         if (v->skipping && piece->type != 'S')
                 return;
         if (strchr("dcf", piece->type))
-                return;                 /* of a COPY: outside of one they are ignored */
+                return; /* of a COPY: outside of one they are ignored */
         if (piece->length > VISIT_MESSAGE) {
                 too_long(v, piece);
                 return;
@@ -356,11 +357,12 @@ static size_t received(void *arg, const uint8_t *p, size_t n)
         struct frame_piece piece;
         size_t at = 0;
         while (v->state == VISIT_READING) {
-                enum frame_verdict verdict = frame_next(&v->cutter, &frame_from_client, p + at, n - at,
-                                                        VISIT_MESSAGE, &piece);
+                enum frame_verdict verdict = frame_next(&v->cutter, &frame_from_client, p + at,
+                                                        n - at, VISIT_MESSAGE, &piece);
                 if (verdict == FRAME_BAD) {
                         struct error e = {0};
-                        error_set(&e, "08P01", "invalid frontend message type %u or its length", p[at]);
+                        error_set(&e, "08P01", "invalid frontend message type %u or its length",
+                                  p[at]);
                         visit_end(v, &e);
                         return n;
                 }
@@ -410,7 +412,7 @@ static void order_done(struct order *o, const struct error *e)
 
 static void blocked(void *arg)
 {
-        (void) arg;                     /* seen by too_much() */
+        (void) arg; /* seen by too_much() */
 }
 
 static void ended(void *arg, const struct error *e)
@@ -450,13 +452,18 @@ void visit_end(struct visit *v, const struct error *e)
         loop_defer(v->world->loop, &v->burial);
 }
 
-struct visit *visit_new(const struct console_world *world, const struct visit_keeper *keeper, void *arg,
-                        struct stream *stream, const struct listen_peer *peer,
+struct visit *visit_new(const struct console_world *world, const struct visit_keeper *keeper,
+                        void *arg, struct stream *stream, const struct listen_peer *peer,
                         const struct greet *greet)
 {
         struct visit *v = own_new(struct visit);
-        *v = (struct visit){.world = world, .keeper = keeper, .keeper_arg = arg, .stream = stream,
-                            .pid = peer->pid, .uid = peer->uid, .transaction = 'I',
+        *v = (struct visit){.world = world,
+                            .keeper = keeper,
+                            .keeper_arg = arg,
+                            .stream = stream,
+                            .pid = peer->pid,
+                            .uid = peer->uid,
+                            .transaction = 'I',
                             .rights = 1u << COMMAND_LOOK | 1u << COMMAND_CHANGE,
                             .leaving = COMMAND_NOTED};
         list_init(&v->link);

@@ -11,15 +11,14 @@
 #include "ops/snapshot_secrets.h"
 #include "ops/snapshot_stats.h"
 
-#define NOTHING SIZE_MAX                /* a place in the text that stands for NULL */
+#define NOTHING SIZE_MAX /* a place in the text that stands for NULL */
 
 static const struct snapshot *const table[] = {
-        &snapshot_pools,    &snapshot_clients,   &snapshot_servers,
-        &snapshot_pins,     &snapshot_secrets,   &snapshot_rotations,
-        &snapshot_stats,    &snapshot_totals_of, &snapshot_averages,
-        &snapshot_totals,   &snapshot_databases, &snapshot_users,
-        &snapshot_lists,    &snapshot_config,    &snapshot_state,
-        &snapshot_memory,   &snapshot_version,
+        &snapshot_pools,    &snapshot_clients,   &snapshot_servers,   &snapshot_pins,
+        &snapshot_secrets,  &snapshot_rotations, &snapshot_stats,     &snapshot_totals_of,
+        &snapshot_averages, &snapshot_totals,    &snapshot_databases, &snapshot_users,
+        &snapshot_lists,    &snapshot_config,    &snapshot_state,     &snapshot_memory,
+        &snapshot_version,
 };
 
 const struct snapshot *const *snapshot_table(size_t *count)
@@ -90,7 +89,8 @@ void snapshot_moment(struct snapshot_rows *r, int64_t seconds)
                 snapshot_text(r, NULL);
                 return;
         }
-        strftime(text, sizeof text, zone ? "%Y-%m-%d %H:%M:%S+00" : "%Y-%m-%d %H:%M:%S UTC", &parts);
+        strftime(text, sizeof text, zone ? "%Y-%m-%d %H:%M:%S+00" : "%Y-%m-%d %H:%M:%S UTC",
+                 &parts);
         snapshot_text(r, text);
 }
 
@@ -99,8 +99,8 @@ void snapshot_end(struct snapshot_rows *r)
         const char *values[SNAPSHOT_COLUMNS];
         expect(r->count == r->of->column_count);
         for (size_t i = 0; i < r->count; i++)
-                values[i] = r->at[i] == NOTHING ? NULL
-                                                : (const char *) bytes_data(&r->text) + r->at[i];
+                values[i] =
+                        r->at[i] == NOTHING ? NULL : (const char *) bytes_data(&r->text) + r->at[i];
         r->row(r->arg, values);
         bytes_clear(&r->text);
         r->count = 0;
@@ -116,9 +116,11 @@ static size_t character(const uint8_t *p)
                 uint8_t first, last, low, high; /* of the first byte, and of the second */
                 size_t size;
         } forms[] = {
-                {0x01, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-                {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-                {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+                {0x01, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2},
+                {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+                {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+                {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+                {0xf4, 0xf4, 0x80, 0x8f, 4},
         };
         for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
                 size_t n = 2;

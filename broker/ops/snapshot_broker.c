@@ -3,7 +3,8 @@
 /* ---- LISTS ---- */
 
 static const struct snapshot_column lists_columns[] = {
-        {"list", 's', "What is counted; names of things that the broker has not are there for exporters."},
+        {"list", 's',
+         "What is counted; names of things that the broker has not are there for exporters."},
         {"items", 'i', "How many there are."},
 };
 
@@ -21,11 +22,13 @@ static struct tally tally(const struct snapshot_world *w)
                 t.environments++;
                 t.logins += keyring_active(v->pool->keyring) != NULL;
                 t.idle += count[SERVER_IDLE];
-                t.used += count[SERVER_LENT] + count[SERVER_CLEANING] + count[SERVER_LOGIN];
+                t.used += server_total(&v->pool->servers) - count[SERVER_IDLE];
         }
-        list_each(s, &w->sessions->all, struct session, link)
-                t.login_clients += s->state == SESSION_GREETING || s->state == SESSION_LOGIN ||
-                                   s->state == SESSION_TRYING;
+        list_each(s, &w->sessions->all, struct session, link) {
+                bool login = s->state == SESSION_GREETING || s->state == SESSION_LOGIN ||
+                             s->state == SESSION_TRYING;
+                t.login_clients += login;
+        }
         return t;
 }
 
@@ -42,7 +45,8 @@ static void lists_rows(const struct snapshot_world *w, struct snapshot_rows *r)
                 {"peers", 0},
                 {"pools", t.environments},
                 {"peer_pools", 0},
-                {"free_clients", ss->max_client_conn > ss->count ? ss->max_client_conn - ss->count : 0},
+                {"free_clients",
+                 ss->max_client_conn > ss->count ? ss->max_client_conn - ss->count : 0},
                 {"used_clients", ss->count},
                 {"login_clients", t.login_clients},
                 {"free_servers", t.idle},

@@ -5,30 +5,32 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* CLIENTS and SERVERS share PgBouncer's columns, but for what they say. */
-#define COLUMNS(type_, user_, state_, addr_, port_, local_, local_port_, request_, wait_, close_, link_,     \
-                pid_, tls_, application_, id_)                                                               \
-        {"type", 's', type_}, {"user", 's', user_}, {"database", 's', "The environment."},                   \
-        {"replication", 's', "none: replication does not go through the broker."}, {"state", 's', state_},   \
-        {"addr", 's', addr_}, {"port", 'i', port_}, {"local_addr", 's', local_},                             \
-        {"local_port", 'i', local_port_}, {"connect_time", 's', "When it was connected."},                   \
-        {"request_time", 's', request_}, {"wait", 'i', wait_},                                               \
-        {"wait_us", 'i', "The microseconds on top of wait."}, {"close_needed", 'i', close_},                 \
-        {"ptr", 's', "A name of its own."}, {"link", 's', link_}, {"remote_pid", 'i', pid_},                 \
-        {"tls", 's', tls_}, {"application_name", 's', application_},                                         \
-        {"prepared_statements", 'i', "0: they are not counted."}, {"id", 'i', id_}
-
 /* ---- CLIENTS ---- */
 
+/* PgBouncer's columns, as of SERVERS. */
 static const struct snapshot_column clients_columns[] = {
-        COLUMNS("C, for client.", "What the client calls itself.",
-                "active: has a server; waiting: for one, or for leave to pin; idle: neither.",
-                "unix.", "The number in the socket's name.", "unix.",
-                "The number in the socket's name.", "When it last got a server; NULL: never yet.",
-                "How long it has waited, in whole seconds; 0 if it does not wait.",
-                "1: it is sent away as soon as nothing is open.", "ptr of the server it has, or empty.",
-                "The process at the other end.", "Empty: the socket is the kernel's own.",
-                "What the client says its program is.", "The client's number, as in the log."),
+        {"type", 's', "C, for client."},
+        {"user", 's', "What the client calls itself."},
+        {"database", 's', "The environment."},
+        {"replication", 's', "none: replication does not go through the broker."},
+        {"state", 's',
+         "active: has a server; waiting: for one, or for leave to pin; idle: neither."},
+        {"addr", 's', "unix."},
+        {"port", 'i', "The number in the socket's name."},
+        {"local_addr", 's', "unix."},
+        {"local_port", 'i', "The number in the socket's name."},
+        {"connect_time", 's', "When it was connected."},
+        {"request_time", 's', "When it last got a server; NULL: never yet."},
+        {"wait", 'i', "How long it has waited, in whole seconds; 0 if it does not wait."},
+        {"wait_us", 'i', "The microseconds on top of wait."},
+        {"close_needed", 'i', "1: it is sent away as soon as nothing is open."},
+        {"ptr", 's', "A name of its own."},
+        {"link", 's', "ptr of the server it has, or empty."},
+        {"remote_pid", 'i', "The process at the other end."},
+        {"tls", 's', "Empty: the socket is the kernel's own."},
+        {"application_name", 's', "What the client says its program is."},
+        {"prepared_statements", 'i', "0: they are not counted."},
+        {"id", 'i', "The client's number, as in the log."},
 };
 
 #define NAME_SIZE 160
@@ -103,17 +105,29 @@ const struct snapshot snapshot_clients = {
 /* ---- SERVERS ---- */
 
 static const struct snapshot_column servers_columns[] = {
-        COLUMNS("S, for server.", "The name it has logged in with.",
-                "active: a client has it; idle: may be lent; tested: being cleaned; new: being made.",
-                "The server's address; NULL while it is being made.", "The server's port.",
-                "Our address towards the server; NULL while it is being made.",
-                "Our port towards the server: client_port in pg_stat_activity.",
-                "When it was last lent; NULL: never yet.", "0: servers do not wait.",
-                "1: it is closed as soon as no client has it.", "ptr of the client that has it, or empty.",
-                "The server's own process: pid in pg_stat_activity.",
-                "TLS version and cipher, or empty where the connection is not encrypted.",
-                "What the server calls the program that it serves.",
-                "The connection's number in its environment."),
+        {"type", 's', "S, for server."},
+        {"user", 's', "The name it has logged in with."},
+        {"database", 's', "The environment."},
+        {"replication", 's', "none: replication does not go through the broker."},
+        {"state", 's',
+         "active: a client has it; idle: may be lent; tested: being cleaned; being_canceled: a "
+         "cancel request may still hit it; new: being made."},
+        {"addr", 's', "The server's address; NULL while it is being made."},
+        {"port", 'i', "The server's port."},
+        {"local_addr", 's', "Our address towards the server; NULL while it is being made."},
+        {"local_port", 'i', "Our port towards the server: client_port in pg_stat_activity."},
+        {"connect_time", 's', "When it was connected."},
+        {"request_time", 's', "When it was last lent; NULL: never yet."},
+        {"wait", 'i', "0: servers do not wait."},
+        {"wait_us", 'i', "0: servers do not wait."},
+        {"close_needed", 'i', "1: it is closed as soon as no client has it."},
+        {"ptr", 's', "A name of its own."},
+        {"link", 's', "ptr of the client that has it, or empty."},
+        {"remote_pid", 'i', "The server's own process: pid in pg_stat_activity."},
+        {"tls", 's', "TLS version and cipher, or empty where the connection is not encrypted."},
+        {"application_name", 's', "What the server calls the program that it serves."},
+        {"prepared_statements", 'i', "0: they are not counted."},
+        {"id", 'i', "The connection's number in its environment."},
 };
 
 struct place {

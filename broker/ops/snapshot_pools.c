@@ -25,11 +25,12 @@ static const struct snapshot_column pools_columns[] = {
         {"user", 's', "The name that new server connections log in with: the secret's."},
         {"cl_active", 'i', "Clients that have a server or want none at the moment."},
         {"cl_waiting", 'i', "Clients that wait for a server or for leave to pin."},
-        {"cl_active_cancel_req", 'i', "0: cancel requests are not counted."},
-        {"cl_waiting_cancel_req", 'i', "0: cancel requests are not counted."},
+        {"cl_active_cancel_req", 'i', "Clients whose cancel request is on its way to the server."},
+        {"cl_waiting_cancel_req", 'i', "Clients whose cancel request has yet to be sent."},
         {"sv_active", 'i', "Servers that a client has."},
-        {"sv_active_cancel", 'i', "0: cancel requests are not counted."},
-        {"sv_being_canceled", 'i', "0: cancel requests are not counted."},
+        {"sv_active_cancel", 'i', "Connections that carry a cancel request to the server."},
+        {"sv_being_canceled", 'i',
+         "Servers that nobody has, and that a cancel request under way may still hit."},
         {"sv_idle", 'i', "Servers that may be lent at once."},
         {"sv_used", 'i', "0: no server needs a check before it is lent."},
         {"sv_tested", 'i', "Servers that are being cleaned after a client left them as they were."},
@@ -61,11 +62,11 @@ static void pools_row(const struct pool *p, struct snapshot_rows *r)
         snapshot_text(r, snapshot_login(p));
         snapshot_count(r, p->clients > waiting ? p->clients - waiting : 0);
         snapshot_count(r, waiting);
-        snapshot_count(r, 0);
-        snapshot_count(r, 0);
+        snapshot_count(r, p->cancels_active);
+        snapshot_count(r, p->cancels_waiting);
         snapshot_count(r, servers[SERVER_LENT]);
-        snapshot_count(r, 0);
-        snapshot_count(r, 0);
+        snapshot_count(r, p->cancel_count);
+        snapshot_count(r, servers[SERVER_CANCELED]);
         snapshot_count(r, servers[SERVER_IDLE]);
         snapshot_count(r, 0);
         snapshot_count(r, servers[SERVER_CLEANING]);
@@ -107,7 +108,8 @@ static const struct snapshot_column databases_columns[] = {
         {"load_balance_hosts", 's', "NULL: an environment has one host."},
         {"max_connections", 'i', "pool_size and reserve_pool_size together."},
         {"current_connections", 'i', "Server connections there are, those being made included."},
-        {"max_client_connections", 'i', "How many clients it takes; 0: only the broker's limit counts."},
+        {"max_client_connections", 'i',
+         "How many clients it takes; 0: only the broker's limit counts."},
         {"current_client_connections", 'i', "How many clients it has."},
         {"paused", 'i', "1 from PAUSE to RESUME."},
         {"disabled", 'i', "0: DISABLE is not in this version."},

@@ -5,13 +5,16 @@
 static const struct snapshot_column secrets_columns[] = {
         {"environment", 's', "The environment."},
         {"name", 's', "The secret's name, or the file or variables it is read from."},
-        {"version_id", 's', "The version that new server connections log in with; empty: none yet."},
+        {"version_id", 's',
+         "The version that new server connections log in with; empty: none yet."},
         {"stage", 's', "The label under which that version was found last."},
         {"fetched", 'T', "When the secret was last read; NULL: never yet."},
         {"age_s", 'q', "How many seconds ago that was."},
-        {"next_poll_s", 'q', "In how many seconds it is looked at again; NULL: no look is planned."},
+        {"next_poll_s", 'q',
+         "In how many seconds it is looked at again; NULL: no look is planned."},
         {"generation", 'i', "How many versions have been adopted."},
-        {"last_error", 's', "What is wrong with reading it or logging in with it; empty if nothing is."},
+        {"last_error", 's',
+         "What is wrong with reading it or logging in with it; empty if nothing is."},
 };
 
 static const char *secret_name(const struct snapshot_world *w, const struct pool *p,
@@ -63,8 +66,9 @@ static void secrets_rows(const struct snapshot_world *w, struct snapshot_rows *r
 
 const struct snapshot snapshot_secrets = {
         .name = "SECRETS",
-        .description = "The credentials that each environment is on: which version, how old, and what "
-                       "is wrong.",
+        .description =
+                "The credentials that each environment is on: which version, how old, and what "
+                "is wrong.",
         SNAPSHOT_OF(secrets_columns),
         .rows = secrets_rows,
 };
@@ -80,7 +84,8 @@ static const struct snapshot_column rotations_columns[] = {
         {"stage", 's', "The label under which that version was found."},
         {"login_failures", 'i', "How many logins were refused meanwhile."},
         {"waiters", 'i', "How many clients waited at most."},
-        {"bridged_ms", 'q', "For how many milliseconds no login was possible, while clients waited."},
+        {"bridged_ms", 'q',
+         "For how many milliseconds no login was possible, while clients waited."},
         {"outcome", 's', "running, adopted, provisional, same version, given up or superseded."},
 };
 

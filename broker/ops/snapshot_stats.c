@@ -1,61 +1,67 @@
 #include "ops/snapshot_stats.h"
 
-/* Each counter of base/stats under its names in SHOW STATS (after total_ and avg_), in STATS_TOTALS,
- * in STATS_AVERAGES and in TOTALS (after total_ and avg_), and what it counts. */
-#define NAMES(X)                                                                                             \
-        X(server_assignment_count, "server_assignment_count", "server_assignment_count",                     \
-          "server_assignment_count", "server_assignment_count", "server_assignment_count",                   \
-          "servers lent to clients")                                                                         \
-        X(xact_count, "xact_count", "xact_count", "xact_count", "xact_count", "xact_count", "transactions")  \
-        X(query_count, "query_count", "query_count", "query_count", "query_count", "query_count", "queries") \
-        X(bytes_received, "received", "recv", "bytes_received", "bytes_received", "client_bytes",            \
-          "bytes that clients sent")                                                                         \
-        X(bytes_sent, "sent", "sent", "bytes_sent", "bytes_sent", "server_bytes", "bytes sent to clients")   \
-        X(xact_time, "xact_time", "xact_time", "xact_time", "xact_time", "xact_time",                        \
-          "microseconds in transactions")                                                                    \
-        X(query_time, "query_time", "query_time", "query_time", "query_time", "query_time",                  \
-          "microseconds in queries")                                                                         \
-        X(wait_time, "wait_time", "wait_time", "wait_time", "wait_time", "wait_time",                        \
-          "microseconds of clients waiting for a server")                                                    \
-        X(client_parse_count, "client_parse_count", "client_parse_count", "client_parse_count",              \
-          "avg_client_parse_count", "ps_client_parse_count", "statements that clients prepared")             \
-        X(server_parse_count, "server_parse_count", "server_parse_count", "server_parse_count",              \
-          "avg_server_parse_count", "ps_server_parse_count", "statements prepared on servers")               \
-        X(bind_count, "bind_count", "bind_count", "bind_count", "avg_bind_count", "ps_bind_count",           \
-          "prepared statements made ready to run")                                                           \
-        X(client_login_count, "client_login_count", "client_login_count", "client_login_count",              \
+/* Each counter of base/stats under its names in SHOW STATS (after total_ and avg_), in
+ * STATS_TOTALS, in STATS_AVERAGES and in TOTALS (after total_ and avg_), and what it counts. */
+#define NAMES(X)                                                                                   \
+        X(server_assignment_count, "server_assignment_count", "server_assignment_count",           \
+          "server_assignment_count", "server_assignment_count", "server_assignment_count",         \
+          "servers lent to clients")                                                               \
+        X(xact_count, "xact_count", "xact_count", "xact_count", "xact_count", "xact_count",        \
+          "transactions")                                                                          \
+        X(query_count, "query_count", "query_count", "query_count", "query_count", "query_count",  \
+          "queries")                                                                               \
+        X(bytes_received, "received", "recv", "bytes_received", "bytes_received", "client_bytes",  \
+          "bytes that clients sent")                                                               \
+        X(bytes_sent, "sent", "sent", "bytes_sent", "bytes_sent", "server_bytes",                  \
+          "bytes sent to clients")                                                                 \
+        X(xact_time, "xact_time", "xact_time", "xact_time", "xact_time", "xact_time",              \
+          "microseconds in transactions")                                                          \
+        X(query_time, "query_time", "query_time", "query_time", "query_time", "query_time",        \
+          "microseconds in queries")                                                               \
+        X(wait_time, "wait_time", "wait_time", "wait_time", "wait_time", "wait_time",              \
+          "microseconds of clients waiting for a server")                                          \
+        X(client_parse_count, "client_parse_count", "client_parse_count", "client_parse_count",    \
+          "avg_client_parse_count", "ps_client_parse_count", "statements that clients prepared")   \
+        X(server_parse_count, "server_parse_count", "server_parse_count", "server_parse_count",    \
+          "avg_server_parse_count", "ps_server_parse_count", "statements prepared on servers")     \
+        X(bind_count, "bind_count", "bind_count", "bind_count", "avg_bind_count", "ps_bind_count", \
+          "prepared statements made ready to run")                                                 \
+        X(client_login_count, "client_login_count", "client_login_count", "client_login_count",    \
           "avg_client_login_count", "client_login_count", "clients that have connected")
 
-#define DATABASE_COLUMN {"database", 's', "The environment."}
 #define SINCE_START "Since the start: "
-#define A_SECOND "Over the last whole minute, per second (times: per transaction, query or server lent): "
+#define A_SECOND                                                                                   \
+        "Over the last whole minute, per second (times: per transaction, query or server lent): "
 
 static const struct snapshot_column stats_columns[] = {
-        DATABASE_COLUMN,
-#define X(field, total, average, long_, averages, totals, text) {"total_" total, 'N', SINCE_START text "."},
+        {"database", 's', "The environment."},
+#define X(field, total, average, long_, averages, totals, text)                                    \
+        {"total_" total, 'N', SINCE_START text "."},
         NAMES(X)
 #undef X
-#define X(field, total, average, long_, averages, totals, text) {"avg_" average, 'N', A_SECOND text "."},
+#define X(field, total, average, long_, averages, totals, text)                                    \
+        {"avg_" average, 'N', A_SECOND text "."},
         NAMES(X)
 #undef X
 };
 
 static const struct snapshot_column totals_of_columns[] = {
-        DATABASE_COLUMN,
+        {"database", 's', "The environment."},
 #define X(field, total, average, long_, averages, totals, text) {long_, 'N', SINCE_START text "."},
         NAMES(X)
 #undef X
 };
 
 static const struct snapshot_column averages_columns[] = {
-        DATABASE_COLUMN,
+        {"database", 's', "The environment."},
 #define X(field, total, average, long_, averages, totals, text) {averages, 'N', A_SECOND text "."},
         NAMES(X)
 #undef X
 };
 
 static const struct snapshot_column totals_columns[] = {
-        {"name", 's', "The counter, as total_... since the start or avg_... over the last whole minute."},
+        {"name", 's',
+         "The counter, as total_... since the start or avg_... over the last whole minute."},
         {"value", 'N', "Its value over all environments."},
 };
 
@@ -120,17 +126,20 @@ static void totals_rows(const struct snapshot_world *w, struct snapshot_rows *r)
                 add_averages(&average, &v->pool->stats.average);
         }
         settle_averages(&average);
-#define X(field, total, average_, long_, averages, totals, text) put_named(r, "total_" totals, sum.field);
+#define X(field, total, average_, long_, averages, totals, text)                                   \
+        put_named(r, "total_" totals, sum.field);
         NAMES(X)
 #undef X
-#define X(field, total, average_, long_, averages, totals, text) put_named(r, "avg_" totals, average.field);
+#define X(field, total, average_, long_, averages, totals, text)                                   \
+        put_named(r, "avg_" totals, average.field);
         NAMES(X)
 #undef X
 }
 
 const struct snapshot snapshot_stats = {
         .name = "STATS",
-        .description = "What each environment has done, since the start and over the last whole minute.",
+        .description =
+                "What each environment has done, since the start and over the last whole minute.",
         SNAPSHOT_OF(stats_columns),
         .rows = stats_rows,
 };

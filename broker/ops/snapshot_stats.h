@@ -5,6 +5,6 @@
 #include "ops/snapshot.h"
 
 extern const struct snapshot snapshot_stats, snapshot_averages, snapshot_totals;
-extern const struct snapshot snapshot_totals_of;        /* STATS_TOTALS: of each environment */
+extern const struct snapshot snapshot_totals_of; /* STATS_TOTALS: of each environment */
 
 #endif

@@ -16,12 +16,12 @@ enum {
 
 void budget_init(struct budget *b)
 {
-        *b = (struct budget){.began = DEADLINE_NEVER};
+        *b = (struct budget){.began = DEADLINE_NEVER, .last = DEADLINE_NEVER};
 }
 
 void budget_bridge_begins(struct budget *b, uint64_t now)
 {
-        b->began = b->again_at = now;
+        b->began = b->last = b->again_at = now;
         b->news = b->again = 0;
 }
 
@@ -63,14 +63,21 @@ static bool first_minute(const struct budget *b, uint64_t now)
         return now >= b->began && now - b->began < MINUTE;
 }
 
-/* What counts against a later minute: all of the last one, but nothing of the bridge's first. */
+/* What counts against a later minute: all of the last one, but nothing of a bridge's first, even
+ * if that bridge is over. */
 static unsigned refused_lately(const struct budget *b, uint64_t now)
 {
         uint64_t from = a_minute_ago(now);
 
-        if (b->began != DEADLINE_NEVER && from < b->began + MINUTE)
-                from = b->began + MINUTE;
+        if (b->last != DEADLINE_NEVER && from < b->last + MINUTE)
+                from = b->last + MINUTE;
         return refused_since(b, from);
+}
+
+/* A bridge has ended within its first minute, which goes on to count. */
+static bool ended_in_first_minute(const struct budget *b, uint64_t now)
+{
+        return b->began == DEADLINE_NEVER && b->last != DEADLINE_NEVER && now - b->last < MINUTE;
 }
 
 /* Until the ordinary logins that were under way have ended, some of them may yet be refused: then
@@ -82,6 +89,8 @@ static bool all_told(const struct budget *b, uint64_t now)
 
 bool budget_allows_news(const struct budget *b, uint64_t now)
 {
+        if (ended_in_first_minute(b, now))
+                return refused_since(b, b->last) < FIRST_MINUTE;
         if (!first_minute(b, now))
                 return refused_lately(b, now) < LATER_MINUTE;
         return b->news < NEWS || (all_told(b, now) && refused_since(b, b->began) < FIRST_MINUTE);
@@ -93,6 +102,8 @@ bool budget_allows_again(const struct budget *b, uint64_t now)
 {
         unsigned news = b->news < NEWS ? b->news : NEWS;
 
+        if (ended_in_first_minute(b, now))
+                return refused_since(b, b->last) < FIRST_MINUTE - NEWS;
         if (!first_minute(b, now))
                 return refused_lately(b, now) < LATER_MINUTE_AGAIN;
         return refused_since(b, a_minute_ago(now)) < FIRST_MINUTE - NEWS + news &&

@@ -14,6 +14,7 @@ struct budget {
         uint64_t refusals[BUDGET_REFUSALS];
         unsigned count;
         uint64_t began;                 /* the bridge; DEADLINE_NEVER outside of one */
+        uint64_t last;                  /* when the last bridge began, over or not */
         unsigned news, again;           /* refused probes in this bridge */
         uint64_t again_at;              /* the last refused probe; the bridge's beginning */
 };

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 #include "io/work.h"
+#include "secret/container.h"
+#include "secret/imds.h"
 #include "secret/shared.h"
 
 /* Files younger than this are not read again for a lookup: fetches come in bursts in a rotation. */
@@ -22,7 +24,6 @@ struct reading {
 
 struct chain {
         struct loop *l;
-        struct http *http; /* for the providers that ask over HTTP */
         const char *(*getenv_)(const char *name);
         struct list lookups;
         struct deferred answer;
@@ -32,17 +33,9 @@ struct chain {
         struct aws_credentials environment; /* access_key_id NULL = not there */
         struct error environment_error;
         bool forgotten; /* the service refused what the files said */
+        struct container *container;
+        struct imds *imds; /* not where there is a container endpoint */
 };
-
-void aws_credentials_free(struct aws_credentials *c)
-{
-        if (!c)
-                return;
-        free(c->access_key_id);
-        sealed_free(c->secret_access_key);
-        sealed_free(c->session_token);
-        *c = (struct aws_credentials){0};
-}
 
 static const char *process_getenv(const char *name)
 {
@@ -84,67 +77,95 @@ static void read_environment(struct chain *c)
 
 /* ---- Answering ---- */
 
-static bool not_here(struct error *e, const char *what)
+static enum lease_state not_here(struct error *e, const char *what)
 {
         error_set(e, "08001",
                   "AWS credentials: %s is set, and that provider is not in this version", what);
-        return error_hint(e, "Give the broker AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
-                             "profile with static keys.");
+        error_hint(e, "Give the broker AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile with "
+                      "static keys, or a role of its task, pod or instance.");
+        return LEASE_FAILED;
 }
 
-static bool nothing_found(const struct chain *c, struct error *e)
+/* `metadata` is what the instance's metadata said; NULL = they are switched off. */
+static enum lease_state nothing_found(const struct chain *c, const struct error *metadata,
+                                      struct error *e)
 {
         const struct shared *s = c->shared;
 
         error_set(e, "08001",
                   "no AWS credentials: neither AWS_ACCESS_KEY_ID in the environment nor profile %s "
-                  "in %s or %s has any; instance metadata is not in this version",
+                  "in %s or %s has any; %s",
                   s->profile, s->credentials_path ? s->credentials_path : "~/.aws/credentials",
-                  s->config_path ? s->config_path : "~/.aws/config");
-        return error_hint(e, "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile "
-                             "with AWS_PROFILE.");
+                  s->config_path ? s->config_path : "~/.aws/config",
+                  metadata ? metadata->text
+                           : "instance metadata is switched off (AWS_EC2_METADATA_DISABLED)");
+        error_hint(e, "%s",
+                   metadata ? metadata->hint
+                            : "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile "
+                              "with AWS_PROFILE.");
+        return LEASE_FAILED;
+}
+
+/* The last ones: where the container's variables are set, the instance's role is not meant. */
+static enum lease_state choose_lease(struct chain *c, struct aws_credentials *out, struct error *e)
+{
+        struct error metadata = {0};
+        enum lease_state state;
+
+        if (c->container) {
+                state = lease_look(container_lease(c->container), out, e);
+                if (state == LEASE_FAILED)
+                        error_context(e, "AWS credentials");
+                return state;
+        }
+        if (!c->imds)
+                return nothing_found(c, NULL, e);
+        state = lease_look(imds_lease(c->imds), out, &metadata);
+        return state == LEASE_FAILED ? nothing_found(c, &metadata, e) : state;
 }
 
 /* The chain itself: the first that has credentials, or that should have and can't, ends it. */
-static bool choose(struct chain *c, struct aws_credentials *out, struct error *e)
+static enum lease_state choose(struct chain *c, struct aws_credentials *out, struct error *e)
 {
         const struct shared *s = c->shared;
 
-        *out = (struct aws_credentials){0};
         if (error_is_set(&c->environment_error)) {
                 *e = c->environment_error;
-                return false;
+                return LEASE_FAILED;
         }
         if (c->environment.access_key_id) {
                 *out = c->environment;
-                return true;
+                return LEASE_GOOD;
         }
         if (variable(c, "AWS_WEB_IDENTITY_TOKEN_FILE"))
                 return not_here(e, "AWS_WEB_IDENTITY_TOKEN_FILE");
         if (s->offer == SHARED_KEYS) {
                 *out = (struct aws_credentials){s->access_key_id, s->secret_access_key,
                                                 s->session_token, "shared file", 0};
-                return true;
+                return LEASE_GOOD;
         }
         if (s->offer == SHARED_REFUSED) {
                 *e = s->error;
-                return error_context(e, "AWS credentials");
+                error_context(e, "AWS credentials");
+                return LEASE_FAILED;
         }
-        if (variable(c, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"))
-                return not_here(e, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-        if (variable(c, "AWS_CONTAINER_CREDENTIALS_FULL_URI"))
-                return not_here(e, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
-        return nothing_found(c, e);
+        return choose_lease(c, out, e);
 }
 
 static void answer_all(struct deferred *d)
 {
         struct chain *c = container_of(d, struct chain, answer);
-        struct aws_credentials credentials;
+        struct aws_credentials credentials = {0};
         struct error e = {0};
-        bool found = choose(c, &credentials, &e);
+        enum lease_state state;
         struct list lookups, *link;
 
+        /* Without anyone who waits nobody is asked: a lease renews itself. */
+        if (list_empty(&c->lookups))
+                return;
+        state = choose(c, &credentials, &e);
+        if (state == LEASE_WAITING)
+                return;
         /* Those that come while these are answered wait for the next time. */
         list_init(&lookups);
         while ((link = list_pop_front(&c->lookups)))
@@ -156,8 +177,16 @@ static void answer_all(struct deferred *d)
                 void *arg = x->arg;
 
                 free(x);
-                done(arg, found ? &credentials : NULL, found ? NULL : &e);
+                done(arg, state == LEASE_GOOD ? &credentials : NULL,
+                     state == LEASE_GOOD ? NULL : &e);
         }
+}
+
+static void settled(void *arg)
+{
+        struct chain *c = arg;
+
+        loop_defer(c->l, &c->answer);
 }
 
 /* ---- The files ---- */
@@ -215,9 +244,9 @@ static void read_again(struct chain *c)
 struct chain *chain_new(struct loop *l, struct http *http, const char *(*getenv_)(const char *name))
 {
         struct chain *c = own_new(struct chain);
+        struct lease_user user = {.settled = settled, .arg = c};
 
         c->l = l;
-        c->http = http;
         c->getenv_ = getenv_ ? getenv_ : process_getenv;
         list_init(&c->lookups);
         deferred_init(&c->answer, answer_all);
@@ -225,6 +254,9 @@ struct chain *chain_new(struct loop *l, struct http *http, const char *(*getenv_
         c->shared = shared_new(c->getenv_);
         shared_read(c->shared);
         c->read_at = loop_now(l);
+        c->container = container_new(l, http, c->getenv_, &user);
+        if (!c->container)
+                c->imds = imds_new(l, http, c->getenv_, &user);
         return c;
 }
 
@@ -238,6 +270,8 @@ void chain_free(struct chain *c)
         deferred_clear(&c->answer);
         if (c->reading)
                 c->reading->chain = NULL;
+        container_free(c->container);
+        imds_free(c->imds);
         shared_free(c->shared);
         aws_credentials_free(&c->environment);
         free(c);
@@ -274,6 +308,10 @@ void chain_cancel(struct chain_lookup *x)
 void chain_forget(struct chain *c)
 {
         c->forgotten = true;
+        if (c->container)
+                lease_forget(container_lease(c->container));
+        if (c->imds)
+                lease_forget(imds_lease(c->imds));
 }
 
 const char *chain_setting(struct chain *c, const char *key)

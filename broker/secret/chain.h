@@ -1,24 +1,16 @@
 /* Where AWS credentials come from: a chain of providers, the first that has some wins. Environment
- * variables, then the shared files (static keys of a profile). What is configured there and is not
- * in this version (credential_process, role_arn, sso_*, container and instance endpoints) is named
- * in the error. Files are read again when they change. */
+ * variables, then the shared files (static keys of a profile), then the container endpoint if its
+ * variables are set, else the instance's metadata. What is configured and is not in this version
+ * (credential_process, role_arn, sso_*, web identity) is named in the error. Files are read again
+ * when they change; credentials that expire are asked for anew before they do. */
 #ifndef PGB_SECRET_CHAIN_H
 #define PGB_SECRET_CHAIN_H
 
 #include <stdbool.h>
 #include "base/error.h"
-#include "base/sealed.h"
 #include "io/http.h"
 #include "io/loop.h"
-
-struct aws_credentials {
-        char *access_key_id;
-        struct sealed *secret_access_key;
-        struct sealed *session_token;   /* NULL = none */
-        const char *provider;           /* "environment", "shared file", ... for logs */
-        long long expires;              /* seconds since 1970; 0 = not known */
-};
-void aws_credentials_free(struct aws_credentials *c);
+#include "secret/aws_credentials.h"
 
 struct chain;
 
@@ -27,7 +19,8 @@ struct chain;
 struct chain *chain_new(struct loop *l, struct http *http, const char *(*getenv_)(const char *name));
 void chain_free(struct chain *c);       /* lookups that are under way are forgotten */
 
-/* Calls done() later, exactly once, with credentials (the chain's; valid during the call) or `e`. */
+/* Calls done() later, exactly once, with credentials (the chain's; valid during the call) or `e`.
+ * Lookups that come while credentials are asked for wait together for that one answer. */
 struct chain_lookup;
 struct chain_lookup *chain_get(struct chain *c,
                                void (*done)(void *arg, const struct aws_credentials *credentials,

@@ -87,15 +87,14 @@ static bool bad_url(struct error *e, const char *what)
         return error_hint(e, "Write https://HOST[:PORT][/PATH], or http:// for this machine.");
 }
 
-/* "host", "host:port", "[v6]:port" of n characters; 0 = no port. */
-static bool split_authority(const char *s, size_t n, struct endpoint *out, unsigned *port)
+/* "host", "host:port", "[v6]:port" of n characters. */
+static bool split_authority(const char *s, size_t n, struct endpoint *out)
 {
         bool v6 = s[0] == '[';
         const char *end = v6 ? memchr(s, ']', n) : memchr(s, ':', n);
         size_t host = end ? (size_t) (end - s) - v6 : n;
         const char *rest = end ? end + v6 : s + n;
 
-        *port = 0;
         if ((v6 && !end) || host == 0 || host >= sizeof out->host)
                 return false;
         memcpy(out->host, s + v6, host);
@@ -109,8 +108,8 @@ static bool split_authority(const char *s, size_t n, struct endpoint *out, unsig
 
         if (*rest != ':' || digits < 1 || digits > 5 || !only(rest + 1, digits, DIGITS))
                 return false;
-        *port = (unsigned) strtoul(rest + 1, NULL, 10);
-        return *port >= 1 && *port <= 65535;
+        out->port = (unsigned) strtoul(rest + 1, NULL, 10);
+        return out->port >= 1 && out->port <= 65535;
 }
 
 static bool take_path(const char *path, struct endpoint *out)
@@ -127,22 +126,40 @@ static bool take_path(const char *path, struct endpoint *out)
         return true;
 }
 
-bool endpoint_parse(const char *url, struct endpoint *out, struct error *e)
+const char *endpoint_split(const char *url, struct endpoint *out, const char **rest)
 {
-        unsigned port;
-
-        *out = (struct endpoint){.tls = strncasecmp(url, "https://", 8) == 0};
+        *out = (struct endpoint){.tls = strncasecmp(url, "https://", 8) == 0, .path = "/"};
         if (!out->tls && strncasecmp(url, "http://", 7) != 0)
-                return bad_url(e, "neither https:// nor http://");
+                return "neither https:// nor http://";
 
         const char *authority = url + (out->tls ? 8 : 7);
         size_t n = strcspn(authority, "/?#");
 
+        *rest = authority + n;
         if (memchr(authority, '@', n))
-                return bad_url(e, "it holds a user name");
-        if (!split_authority(authority, n, out, &port))
-                return bad_url(e, "not a host and port");
-        if (!take_path(authority + n, out))
+                return "it holds a user name";
+        if (!split_authority(authority, n, out))
+                return "not a host and port";
+        if (out->port == (out->tls ? 443 : 80))
+                out->port = 0;
+
+        bool v6 = strchr(out->host, ':');
+
+        snprintf(out->authority, sizeof out->authority, "%s%.*s%s", v6 ? "[" : "",
+                 ENDPOINT_HOST - 1, out->host, v6 ? "]" : "");
+        if (out->port)
+                snprintf(out->authority + strlen(out->authority),
+                         sizeof out->authority - strlen(out->authority), ":%u", out->port);
+        return "";
+}
+
+bool endpoint_parse(const char *url, struct endpoint *out, struct error *e)
+{
+        const char *path, *wrong = endpoint_split(url, out, &path);
+
+        if (*wrong)
+                return bad_url(e, wrong);
+        if (!take_path(path, out))
                 return bad_url(e, "not a plain path");
         if (!out->tls && !is_loopback(out->host)) {
                 error_set(e, "08001",
@@ -150,15 +167,6 @@ bool endpoint_parse(const char *url, struct endpoint *out, struct error *e)
                           out->host);
                 return error_hint(e, "Use https://; http:// is for 127.0.0.1, ::1 and localhost.");
         }
-
-        bool v6 = strchr(out->host, ':');
-        bool usual = port == 0 || port == (out->tls ? 443 : 80);
-
-        snprintf(out->authority, sizeof out->authority, "%s%.*s%s", v6 ? "[" : "",
-                 ENDPOINT_HOST - 1, out->host, v6 ? "]" : "");
-        if (!usual)
-                snprintf(out->authority + strlen(out->authority),
-                         sizeof out->authority - strlen(out->authority), ":%u", port);
         return true;
 }
 

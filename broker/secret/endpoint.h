@@ -17,8 +17,12 @@ struct endpoint {
         char host[ENDPOINT_HOST];       /* without brackets */
         char authority[ENDPOINT_HOST + 8];      /* the Host header: no default port */
         char path[ENDPOINT_PATH];       /* "/" or "/prefix/" */
+        unsigned port;                  /* 0 = the usual one */
         bool tls;
 };
+/* Scheme, host and port of any http or https URL; *rest is what follows them in `url`. "" or what
+ * is wrong. Whom it may lead to is the caller's affair. */
+const char *endpoint_split(const char *url, struct endpoint *out, const char **rest);
 /* http:// only to this machine; no user, query or fragment. */
 bool endpoint_parse(const char *url, struct endpoint *out, struct error *e);
 /* The service's own in a region. */

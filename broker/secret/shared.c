@@ -88,7 +88,7 @@ void shared_free(struct shared *s)
 
 /* ---- Files ---- */
 
-static bool read_all(int fd, struct bytes *content)
+bool shared_read_all(int fd, struct bytes *content)
 {
         for (;;) {
                 uint8_t *room = bytes_room(content, 4096);
@@ -117,7 +117,7 @@ static bool read_file(const char *path, struct profile **out, struct error *e)
         if (fd < 0 && (!path || errno == ENOENT || errno == ENOTDIR))
                 return true;
         bytes_init(&content, FILE_LIMIT);
-        if (fd < 0 || !read_all(fd, &content)) {
+        if (fd < 0 || !shared_read_all(fd, &content)) {
                 error_set(e, "08001", "%s: %s", path, strerrordesc_np(errno));
                 error_hint(e, "The broker's user must be able to read it.");
         } else {

@@ -4,6 +4,7 @@
 #define PGB_SECRET_SHARED_H
 
 #include <stdbool.h>
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/sealed.h"
 
@@ -49,6 +50,9 @@ struct shared *shared_new(const char *(*getenv_)(const char *name));
 struct shared *shared_again(const struct shared *s);    /* for another reading of the same files */
 void shared_free(struct shared *s);                     /* NULL is fine */
 void shared_read(struct shared *s);                     /* blocks */
+
+/* All that a file holds, as far as the bytes' limit allows; else false and errno. Blocks. */
+bool shared_read_all(int fd, struct bytes *content);
 
 OWN_DEFINE(struct shared, shared_free)
 

@@ -345,7 +345,8 @@ static bool choose_region(struct source_aws *s, const struct source_aws_options 
                 region = chain_setting(s->chain, "region");
         if (!region[0]) {
                 error_set(e, "08001", "no AWS region for secret %s", o->secret_name);
-                return error_hint(e, "Set secret_region, aws.region or AWS_REGION.");
+                return error_hint(e, "Set secret_region, aws.region or AWS_REGION; the region of "
+                                     "instance metadata is not used in this version.");
         }
         if (!endpoint_is_region(region)) {
                 error_set(e, "08001", "\"%.64s\" is not an AWS region", region);

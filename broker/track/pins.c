@@ -5,22 +5,23 @@
 #include <strings.h>
 #include "base/own.h"
 
-/* Operators are named with their schema: the client's search_path has no say in the answer. */
+/* Operators are named with their schema: the client's search_path has no say in the answer. Written so,
+ * all bind alike, from the left: hence the parentheses. */
 const char pins_audit_sql[] =
         "SELECT (EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid OPERATOR(pg_catalog.=) "
         "pg_catalog.pg_backend_pid() AND locktype OPERATOR(pg_catalog.=) 'advisory'))::int4 "
-        "OPERATOR(pg_catalog.+) 2 OPERATOR(pg_catalog.*) "
-        "(EXISTS (SELECT FROM pg_catalog.pg_listening_channels()))::int4 "
-        "OPERATOR(pg_catalog.+) 4 OPERATOR(pg_catalog.*) "
-        "(EXISTS (SELECT FROM pg_catalog.pg_prepared_statements))::int4 "
-        "OPERATOR(pg_catalog.+) 8 OPERATOR(pg_catalog.*) "
-        "(EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4 "
-        "OPERATOR(pg_catalog.+) 16 OPERATOR(pg_catalog.*) "
+        "OPERATOR(pg_catalog.+) (2 OPERATOR(pg_catalog.*) "
+        "(EXISTS (SELECT FROM pg_catalog.pg_listening_channels()))::int4) "
+        "OPERATOR(pg_catalog.+) (4 OPERATOR(pg_catalog.*) "
+        "(EXISTS (SELECT FROM pg_catalog.pg_prepared_statements))::int4) "
+        "OPERATOR(pg_catalog.+) (8 OPERATOR(pg_catalog.*) "
+        "(EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4) "
+        "OPERATOR(pg_catalog.+) (16 OPERATOR(pg_catalog.*) "
         "(EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) "
         "pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE "
         "pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR EXISTS (SELECT FROM "
         "pg_catalog.pg_type WHERE typnamespace OPERATOR(pg_catalog.=) "
-        "pg_catalog.pg_my_temp_schema()))::int4";
+        "pg_catalog.pg_my_temp_schema()))::int4)";
 
 struct kind {
         const char *label;

@@ -82,6 +82,12 @@ static void undo_applied(struct track_client *c, struct track_server *t, struct 
         settings_unref(before);
 }
 
+/* A style or an order alone: the other half stays what it is, which may be another client's. */
+static bool half_datestyle(const char *name, const char *value)
+{
+        return strcasecmp(name, "DateStyle") == 0 && !strchr(value, ',');
+}
+
 static void apply_wanted(struct track_client *c, struct track_server *t, bool all, struct bytes *sql)
 {
         size_t at = 0;
@@ -89,8 +95,11 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
         while (settings_next(c->wanted, &at, &name, &value)) {
                 const char *reported = settings_get(t->reported, name);
                 if (reported) {
-                        if (restore_settable(name) && (all || strcmp(reported, value) != 0))
-                                append_set(sql, name, value);
+                        if (!restore_settable(name) || (!all && strcmp(reported, value) == 0))
+                                continue;
+                        if (!all && half_datestyle(name, value))
+                                append_reset(sql, name);
+                        append_set(sql, name, value);
                         continue;
                 }
                 const char *applied = settings_get(t->applied, name);
@@ -191,6 +200,18 @@ void restore_tell(struct track_client *c, struct track_server *t, struct bytes *
         align(c, t);
 }
 
+/* As the server spells it: only so do clients know it. NULL: it is not reported. */
+static const char *spelling(const struct settings *known, const char *name)
+{
+        size_t at = 0;
+        const char *there, *value;
+        while (settings_next(known, &at, &there, &value)) {
+                if (strcasecmp(there, name) == 0)
+                        return there;
+        }
+        return NULL;
+}
+
 static void back_to_start(struct track_client *c, const char *name, struct bytes *extra)
 {
         const char *start = settings_get(c->startup, name);
@@ -198,8 +219,9 @@ static void back_to_start(struct track_client *c, const char *name, struct bytes
         if (!start || !restore_settable(name) || (told && strcmp(start, told) == 0))
                 return;
         want(c, name, start);
-        if (settings_get(c->known, name))
-                compose_parameter(extra, name, start);
+        const char *known = spelling(c->known, name);
+        if (known)
+                compose_parameter(extra, known, start);
 }
 
 void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra)

@@ -14,6 +14,7 @@
 struct track_server {
         struct turns turns;
         char status;                    /* of the last ReadyForQuery: 'I', 'T', 'E' */
+        uint8_t verdict;                /* on the message that is coming, an enum track_verdict */
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool unnamed;                   /* an unnamed statement, whoever's, may be here */

@@ -32,4 +32,27 @@ void statements_forget(struct statements *s)
 {
         s->unnamed_size = 0;
         s->unnamed_effects = 0;
+        s->place = 0;
+}
+
+void statements_sent(struct statements *s, bool unnamed)
+{
+        s->owed++;
+        if (unnamed)
+                s->place = s->owed;
+}
+
+void statements_accepted(struct statements *s)
+{
+        s->owed -= s->owed > 0;
+        s->place -= s->place > 0;
+}
+
+void statements_refused(struct statements *s, uint32_t count)
+{
+        s->owed -= count < s->owed ? count : s->owed;
+        if (s->place > count)
+                s->place -= count;
+        else if (s->place && count)
+                statements_forget(s);
 }

@@ -48,6 +48,10 @@ static void send_parse(struct track_client *c, struct track_server *t, const str
 {
         struct statements *s = &c->statements;
         look_apply(c, t, r, piece, false);
+        if (!t->turns.skipping)
+                statements_sent(s, r->unnamed);
+        else if (r->unnamed)
+                return;                 /* the server skips it, too, and keeps the one it has */
         if (r->named) {
                 pins_add(&c->pins, PIN_STATEMENT, NULL);
                 s->named_effects |= r->effects;
@@ -372,19 +376,19 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (owner == TURN_AUDIT || !c)
                 return TRACK_SWALLOW;
         t->span.error = true;
-        if (extended)
+        if (extended) {
                 c->statements.here = false;
+                statements_refused(&c->statements, t->turns.refused);
+        }
         return TRACK_FORWARD;
 }
 
-enum track_verdict track_reply(struct track_client *c, struct track_server *t,
-                               const struct frame_piece *piece, struct bytes *extra)
+static enum track_verdict judge(struct track_client *c, struct track_server *t,
+                                const struct frame_piece *piece, struct bytes *extra)
 {
         struct turns *turns = &t->turns;
         enum turn_owner owner = turns->count > 0 ? turns_owner(turns) : TURN_CLIENT;
         enum track_verdict pass = c && owner == TURN_CLIENT ? TRACK_FORWARD : TRACK_SWALLOW;
-        if (!piece->begins)
-                return pass;
         switch (piece->type) {
         case 'S':
                 return reply_status(c, t, piece);
@@ -405,9 +409,20 @@ enum track_verdict track_reply(struct track_client *c, struct track_server *t,
                 return TRACK_BAD;
         if (piece->type == 'Z')
                 return reply_ready_for_query(c, t, piece, owner, extra);
+        if (piece->type == '1' && c && owner == TURN_CLIENT)
+                statements_accepted(&c->statements);
         if (piece->type == 'C' && owner == TURN_CLIENT)
                 count_tag(&t->span, piece);
         if (piece->type == 'D' && owner == TURN_AUDIT)
                 audit_row(t, piece);
         return pass;
+}
+
+/* A message goes where its beginning went, whatever turn has come meanwhile. */
+enum track_verdict track_reply(struct track_client *c, struct track_server *t,
+                               const struct frame_piece *piece, struct bytes *extra)
+{
+        if (piece->begins)
+                t->verdict = (uint8_t) judge(c, t, piece, extra);
+        return (enum track_verdict) t->verdict;
 }

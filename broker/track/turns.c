@@ -103,6 +103,7 @@ bool turns_owe_client(const struct turns *t, bool *now)
 static void skip_to_sync(struct turns *t)
 {
         while (t->count > 0 && turns_kind(t) != TURN_SYNC) {
+                t->refused += turns_kind(t) == TURN_PARSE && turns_owner(t) == TURN_CLIENT;
                 t->head = (t->head + 1) & (t->size - 1);
                 t->count--;
         }
@@ -125,6 +126,7 @@ static void copy_in_begins(struct turns *t)
 
 static bool error(struct turns *t)
 {
+        t->refused = 0;
         if (t->count == 0)
                 return t->skipping;
         t->copy = COPY_NONE;

@@ -38,6 +38,7 @@ struct turns {
         uint8_t *ring;
         uint32_t head, count, size;     /* size is a power of two, or 0 */
         bool skipping;                  /* an error came and the Sync that ends it isn't sent yet */
+        uint32_t refused;               /* Parses of the client that the last error took along */
         enum turns_copy { COPY_NONE, COPY_IN, COPY_OUT } copy;
 };
 

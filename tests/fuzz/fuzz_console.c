@@ -1,5 +1,5 @@
-/* Any bytes from a client of the console: it answers with well-formed messages, and is done with them
- * when the client has stopped talking. The same bytes are read as a text of commands, too. */
+/* Any bytes from a client of the console: it answers with well-formed messages, and is done with
+ * them when the client has stopped talking. The same bytes are read as a text of commands, too. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -69,8 +69,9 @@ static bool hear_more(struct world *w)
                 bytes_added(&w->heard, (size_t) n);
         for (;;) {
                 struct frame_piece piece;
-                enum frame_verdict v = frame_next(&w->cutter, &frame_from_server, bytes_data(&w->heard),
-                                                  bytes_length(&w->heard), SIZE_MAX, &piece);
+                enum frame_verdict v =
+                        frame_next(&w->cutter, &frame_from_server, bytes_data(&w->heard),
+                                   bytes_length(&w->heard), SIZE_MAX, &piece);
                 expect(v != FRAME_BAD);
                 if (v == FRAME_SHORT)
                         break;
@@ -122,8 +123,11 @@ static void first_turn(struct deadline *d)
 
 static void talk(struct world *w)
 {
-        struct console_world cw = {.loop = w->loop, .sessions = sessions_new(w->loop, NULL),
-                                   .config = config_now, .reload = reload, .shutdown = shut_down,
+        struct console_world cw = {.loop = w->loop,
+                                   .sessions = sessions_new(w->loop, NULL),
+                                   .config = config_now,
+                                   .reload = reload,
+                                   .shutdown = shut_down,
                                    .arg = w};
         struct console *console = console_new(&cw);
         open_visit(w, console);

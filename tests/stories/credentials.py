@@ -1,7 +1,12 @@
-"""Secrets Manager has bad days: throttling, outages, slow and broken answers, wrong clocks, expired tokens."""
+"""Secrets Manager has bad days: throttling, outages, slow and broken answers, wrong clocks, expired tokens.
+AWS credentials that expire come from a container endpoint or from instance metadata."""
+import datetime
+import http.server
 import json
 import pathlib
+import secrets
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -242,6 +247,196 @@ class Documents(story.Story):
             self.server.set_password(environment.role, odd)
             world.manager.put(SECRET, {**world.manager.document(SECRET), "password": odd})
             self.watch(world.start())
+
+
+class Keys(dict):
+    """What Secrets Manager takes, as in manager.keys: keys are unknown again once they have expired."""
+
+    def __init__(self):
+        super().__init__()
+        self.ends, self.used = {}, []
+
+    def issue(self, lifetime):
+        """A new key as both endpoints hand it out."""
+        name, key, token = f"ASIA{len(self)}EXAMPLE", secrets.token_urlsafe(30), secrets.token_urlsafe(60)
+        self.ends[name] = time.time() + lifetime
+        self[name] = key, token
+        end = datetime.datetime.fromtimestamp(self.ends[name], datetime.timezone.utc)
+        return {"AccessKeyId": name, "SecretAccessKey": key, "Token": token,
+                "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    def get(self, name, default=None):
+        self.used.append(name)
+        return super().get(name, default) if self.ends.get(name, 0) > time.time() else default
+
+
+class Endpoint:
+    """A container endpoint and instance metadata on one loopback port."""
+
+    ROLES = "/latest/meta-data/iam/security-credentials/"
+
+    def __init__(self, lifetime, token=None, role="forecaster"):
+        self.keys, self.lifetime, self.token, self.role = Keys(), lifetime, token, role
+        self.sessions, self.asked, self.failing = set(), [], False
+        endpoint = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                self.answer(*endpoint.get(self.path, self.headers))
+
+            def do_PUT(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.answer(*endpoint.put(self.path, self.headers))
+
+            def answer(self, status, text):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def get(self, path, headers):
+        self.asked.append(path)
+        if self.failing:
+            return 503, "not now"
+        if path == "/v1/credentials" and headers.get("Authorization") == self.token:
+            return 200, json.dumps(self.keys.issue(self.lifetime))
+        if not path.startswith(self.ROLES):
+            return 403, "no"
+        if headers.get("X-aws-ec2-metadata-token") not in self.sessions:
+            return 401, ""
+        if path == self.ROLES and self.role:
+            return 200, self.role
+        if path == self.ROLES + str(self.role):
+            return 200, json.dumps({"Code": "Success", "Type": "AWS-HMAC", **self.keys.issue(self.lifetime)})
+        return 404, ""
+
+    def put(self, path, headers):
+        self.asked.append(path)
+        if path != "/latest/api/token" or headers.get("X-aws-ec2-metadata-token-ttl-seconds") != "21600":
+            return 400, ""
+        session = secrets.token_urlsafe(40)
+        self.sessions.add(session)
+        return 200, session
+
+
+class Expiring(story.Story):
+    """Credentials of a task, a pod or an instance are there before the old ones expire."""
+
+    def world(self, endpoint, **config):
+        manager = SecretsManager()
+        manager.keys = endpoint.keys
+        world = World(self.server, manager)
+        world.add("prod", rotation={"poll_interval": "1s"}, **config)
+        return world
+
+    @staticmethod
+    def without_keys(**variables):
+        return {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", **variables}
+
+    @staticmethod
+    def of_container(endpoint, **variables):
+        return Expiring.without_keys(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{endpoint.url}/v1/credentials", **variables)
+
+    @staticmethod
+    def of_instance(endpoint):
+        return Expiring.without_keys(AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoint.url, AWS_EC2_METADATA_DISABLED="false")
+
+    def lives_on(self, endpoint, variables):
+        """For three lives of a key every fetch goes through, each with a key that is good."""
+        with self.world(endpoint) as world:
+            daemon = self.watch(world.start(**variables))
+            time.sleep(3 * endpoint.lifetime)
+            self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+            asked = world.manager.asked()
+            self.assertEqual([request.code for request in asked if request.status != 200], [])
+            self.assertGreater(len(asked), 5)
+            self.assertGreaterEqual(len(set(endpoint.keys.used)), 4)
+            for key, (secret, token) in endpoint.keys.items():
+                for word in (key, secret, token, endpoint.token):
+                    self.assertNotIn(word or "-none-", daemon.log())
+
+    def test_a_container_endpoint_is_asked_again_before_keys_expire(self):
+        path = place.directory("token") / "token"
+        with Endpoint(6, token="pod-identity-token") as endpoint:
+            path.write_text(endpoint.token)
+            self.lives_on(endpoint, self.of_container(endpoint, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=path))
+
+    def test_instance_metadata_is_asked_again_before_keys_expire(self):
+        with Endpoint(6) as endpoint:
+            self.lives_on(endpoint, self.of_instance(endpoint))
+            self.assertEqual(endpoint.asked.count("/latest/api/token"), 1)
+
+    def test_many_environments_ask_once(self):
+        with Endpoint(600) as endpoint, self.world(endpoint) as world:
+            for name in ("staging", "dev"):
+                world.add(name)
+            self.watch(world.start(**self.of_container(endpoint)))
+            self.assertEqual(endpoint.asked, ["/v1/credentials"])
+
+    def test_an_endpoint_that_is_down_takes_no_good_key_away(self):
+        with Endpoint(8) as endpoint, self.world(endpoint) as world:
+            daemon = self.watch(world.start(**self.of_container(endpoint)))
+            endpoint.failing = True
+            self.until(lambda: len(endpoint.asked) > 1, "the endpoint to be asked again")
+            self.assertEqual([request.code for request in world.manager.asked() if request.status != 200], [])
+            self.until(lambda: "503" in str(daemon.show("SECRETS")[0]["last_error"]), "the key to be missed")
+            self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+            endpoint.failing = False
+            self.until(lambda: not daemon.show("SECRETS")[0]["last_error"], "a new key", 60)
+
+    def test_a_container_endpoint_that_refuses_is_not_passed_over(self):
+        with Endpoint(600, token="right") as endpoint, self.world(endpoint) as world:
+            variables = {**self.of_instance(endpoint),
+                         **self.of_container(endpoint, AWS_CONTAINER_AUTHORIZATION_TOKEN="wrong-token")}
+            done = broker.run("--check", config=world.configuration(), manager=world.manager, **variables)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("status 403", done.stdout + done.stderr)
+            self.assertNotIn("wrong-token", done.stdout + done.stderr)
+            self.assertEqual(set(endpoint.asked), {"/v1/credentials"})
+
+    def test_a_token_is_never_sent_over_http_to_a_host_elsewhere(self):
+        with Endpoint(600) as endpoint, self.world(endpoint) as world:
+            for uri in ("http://192.0.2.1/v1/credentials", "http://169.254.169.254/v1/credentials"):
+                done = broker.run("--check", config=world.configuration(), manager=world.manager, timeout=20,
+                                  **self.without_keys(AWS_CONTAINER_CREDENTIALS_FULL_URI=uri))
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("would show the credentials to the network", done.stdout + done.stderr)
+
+    def test_a_name_that_leads_to_loopback_is_asked_there(self):
+        with Endpoint(600) as endpoint, self.world(endpoint) as world:
+            uri = endpoint.url.replace("127.0.0.1", "localhost") + "/v1/credentials"
+            self.watch(world.start(**self.without_keys(AWS_CONTAINER_CREDENTIALS_FULL_URI=uri)))
+
+    def test_an_instance_without_a_role_is_told(self):
+        with Endpoint(600, role=None) as endpoint, self.world(endpoint) as world:
+            done = broker.run("--check", config=world.configuration(), manager=world.manager,
+                              **self.of_instance(endpoint))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no role is attached to the instance", done.stdout + done.stderr)
+
+    def test_proxies_are_not_for_these_endpoints(self):
+        proxies = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+        for of in (self.of_container, self.of_instance):
+            with self.subTest(of=of.__name__), Endpoint(600) as endpoint, self.world(endpoint) as world:
+                broker.run("--check", config=world.configuration(), manager=world.manager, **of(endpoint), **proxies)
+                self.assertEqual(len(endpoint.keys), 1)
 
 
 if __name__ == "__main__":

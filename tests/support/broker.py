@@ -77,7 +77,7 @@ class Broker:
             os.chown(self.place, uid, -1)
 
     def __enter__(self):
-        return self.start()
+        return self if self.running() else self.start()
 
     def __exit__(self, kind, *_):
         if kind is None:

@@ -79,6 +79,7 @@ class Session:
                 self.sock.sendall(b"N")
             elif code == CANCEL_REQUEST:
                 self.received.append(("cancel", rest))
+                self.server.cancels_end.wait()
                 raise ConnectionError("a cancel request ends here")
             else:
                 words = rest.split(b"\0")[:-2]
@@ -128,6 +129,8 @@ class PgStandin:
     def __init__(self, behaviour=None, certificate=None, port=0):
         self.behaviour = behaviour or serve
         self.sessions, self.closing = [], threading.Event()
+        self.cancels_end = threading.Event()        # cleared: connections that cancel are not closed
+        self.cancels_end.set()
         self.answer_query = default_answer
         self.tls = None
         if certificate:
@@ -165,6 +168,7 @@ class PgStandin:
 
     def stop(self):
         self.closing.set()
+        self.cancels_end.set()
         for sock in [self.listener, *(session.sock for session in self.sessions)]:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -174,6 +178,10 @@ class PgStandin:
 
     def open_sessions(self):
         return [session for session in self.sessions if session.ended is None and session.startup is not None]
+
+    def cancels(self):
+        """The sessions that brought a cancel request."""
+        return [session for session in self.sessions if any(kind == "cancel" for kind, _ in session.received)]
 
     def secret(self, **more):
         """A secret document that leads here."""

@@ -34,8 +34,10 @@ static void commands_are_read_in_any_spelling(void **state)
                 {"RESUME prod_1", COMMAND_RESUME, "RESUME", "prod_1"},
                 {"REFRESH\n\tprod", COMMAND_REFRESH, "REFRESH", "prod"},
                 {"SHUTDOWN", COMMAND_SHUTDOWN, "SHUTDOWN", ""},
-                {"shutdown wait_for_servers", COMMAND_SHUTDOWN_SERVERS, "SHUTDOWN WAIT_FOR_SERVERS", ""},
-                {"shutdown wait_for_clients", COMMAND_SHUTDOWN_CLIENTS, "SHUTDOWN WAIT_FOR_CLIENTS", ""},
+                {"shutdown wait_for_servers", COMMAND_SHUTDOWN_SERVERS, "SHUTDOWN WAIT_FOR_SERVERS",
+                 ""},
+                {"shutdown wait_for_clients", COMMAND_SHUTDOWN_CLIENTS, "SHUTDOWN WAIT_FOR_CLIENTS",
+                 ""},
                 {";;; RELOAD", COMMAND_RELOAD, "RELOAD", ""},
         };
 
@@ -203,7 +205,8 @@ static void statements_follow_each_other(void **state)
 static void nothing_is_no_statement(void **state)
 {
         (void) state;
-        static const char *const texts[] = {"", " \n", ";", " ; ;; ", "-- only this", "/* a /* b */ */"};
+        static const char *const texts[] = {"",       " \n",          ";",
+                                            " ; ;; ", "-- only this", "/* a /* b */ */"};
 
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
                 struct command c;
@@ -261,7 +264,8 @@ static void what_is_not_utf8_is_replaced(void **state)
                 const char *dirty, *clean;
         } cases[] = {
                 {"plain", "plain"},
-                {"gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\x98", "gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\x98"},
+                {"gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\x98",
+                 "gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\x98"},
                 {"\xff", "?"},
                 {"a\xc3", "a?"},
                 {"\xc3(", "?("},

@@ -49,6 +49,7 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         assert_int_equal(p->max_client_conn, 0);
         assert_int_equal(p->reserve_pool_timeout, 5000);
         assert_int_equal(p->query_wait_timeout, 120000);
+        assert_int_equal(p->cancel_wait_timeout, 10000);
         assert_int_equal(p->server_lifetime, 3600000);
         assert_int_equal(p->server_idle_timeout, 600000);
         assert_int_equal(p->server_connect_timeout, 15000);
@@ -81,7 +82,7 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         "           query_wait_timeout: 250ms, server_lifetime: 2s, server_idle_timeout: 3s,\n"    \
         "           server_connect_timeout: 4s, server_login_retry: 5s, pin_drain_timeout: 6s,\n"  \
         "           message_timeout: 7s, client_login_timeout: 8s, client_idle_timeout: 9s,\n"     \
-        "           idle_transaction_timeout: 10m}\n"                                              \
+        "           idle_transaction_timeout: 10m, cancel_wait_timeout: 12s}\n"                    \
         "    rotation: {poll_interval: 1h, bridge_timeout: 0}\n"                                   \
         "  dev: {}\n"
 
@@ -146,6 +147,7 @@ static void every_pool_setting_reaches_its_place(void **state)
         assert_int_equal(p->max_client_conn, 9);
         assert_int_equal(p->reserve_pool_timeout, 1000);
         assert_int_equal(p->query_wait_timeout, 250);
+        assert_int_equal(p->cancel_wait_timeout, 12000);
         assert_int_equal(p->server_lifetime, 2000);
         assert_int_equal(p->server_idle_timeout, 3000);
         assert_int_equal(p->server_connect_timeout, 4000);

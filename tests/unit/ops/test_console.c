@@ -14,8 +14,8 @@ struct place {
         struct sessions *sessions;
         struct config *config;
         struct console *console;
-        int fd;                         /* the client's end; -1 = closed */
-        struct bytes heard, rest;       /* rest: of a message that has not come whole */
+        int fd;                   /* the client's end; -1 = closed */
+        struct bytes heard, rest; /* rest: of a message that has not come whole */
         char told[8192];
         unsigned reloads, shutdowns;
         enum console_shutdown how;
@@ -115,8 +115,8 @@ static const char *hear(struct place *p);
 static int set_up(void **state)
 {
         struct place *p = own_new(struct place);
-        struct console_world w = {.config = config_now, .reload = reload, .shutdown = shut_down,
-                                  .arg = p};
+        struct console_world w = {
+                .config = config_now, .reload = reload, .shutdown = shut_down, .arg = p};
 
         p->loop = w.loop = loop_new();
         p->sessions = w.sessions = sessions_new(p->loop, NULL);
@@ -230,8 +230,10 @@ static void put(struct bytes *b, char type, const void *payload, size_t n)
 {
         uint32_t length = (uint32_t) n + 4;
 
-        bytes_append(b, (uint8_t[]){(uint8_t) type, (uint8_t) (length >> 24), (uint8_t) (length >> 16),
-                                    (uint8_t) (length >> 8), (uint8_t) length}, 5);
+        bytes_append(b,
+                     (uint8_t[]){(uint8_t) type, (uint8_t) (length >> 24), (uint8_t) (length >> 16),
+                                 (uint8_t) (length >> 8), (uint8_t) length},
+                     5);
         bytes_append(b, payload, n);
 }
 
@@ -435,7 +437,8 @@ static void formats_are_as_asked_for(void **state)
 {
         struct place *p = *state;
         /* the row's one column: its length, then 7 as text or as int4 */
-        static const char text[] = "D\0\0\0\x0b\0\1\0\0\0\1" "7";
+        static const char text[] = "D\0\0\0\x0b\0\1\0\0\0\1"
+                                   "7";
         static const char binary[] = "D\0\0\0\x0e\0\1\0\0\0\4\0\0\0\7";
 
         asked(p, "SELECT 7", "");
@@ -453,7 +456,9 @@ static void each_column_has_a_format_of_its_own(void **state)
         struct place *p = *state;
         /* int4: OID 23, 4 bytes, no modifier, format */
         static const char as_text[] = "items\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0";
-        static const char first[] = "\0\2\0\0\0\x09" "databases\0\0\0\1" "0";
+        static const char first[] = "\0\2\0\0\0\x09"
+                                    "databases\0\0\0\1"
+                                    "0";
 
         assert_non_null(strstr(asked(p, "SHOW LISTS", "10"), "C(SHOW) ZI"));
         assert_true(says(p, as_text, sizeof as_text));
@@ -803,8 +808,10 @@ static const char *variable(const char *name)
 static struct pool *add_environment(struct place *p)
 {
         struct source_options o = {.kind = SOURCE_ENV, .environment = "local", .getenv_ = variable};
-        struct pool_config c = {.environment = "local", .options = p->config->environments[0].pool,
-                                .tls = p->config->environments[0].tls, .bridge_timeout = 1000};
+        struct pool_config c = {.environment = "local",
+                                .options = p->config->environments[0].pool,
+                                .tls = p->config->environments[0].tls,
+                                .bridge_timeout = 1000};
         const char *alias = "dev";
         struct access_list nobody = {0};
         struct error e = {0};

@@ -1,5 +1,6 @@
 /* Stands in for io/ in the tests of this folder: a loop with a clock of its own, a thread pool that
- * works in the next turn, and Secrets Manager as a list of answers. Include it once, in the test. */
+ * works in the next turn, names that lead where the test says, and whoever is asked over HTTP as a
+ * list of answers. Include it once, in the test. */
 #ifndef PGB_TEST_PRETEND_H
 #define PGB_TEST_PRETEND_H
 
@@ -11,12 +12,14 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/expect.h"
 #include "base/own.h"
 #include "io/http.h"
 #include "io/loop.h"
+#include "io/resolve.h"
 #include "io/watch.h"
 #include "io/work.h"
 
@@ -26,6 +29,8 @@ struct loop {
         uint64_t now;
         struct deadlines deadlines;
         struct list deferred, works;
+        const char *addresses[4];       /* of any name; none: it is not found */
+        unsigned resolves;              /* under way */
 };
 
 struct work {
@@ -136,6 +141,65 @@ static inline void pretend_run(struct loop *l, uint64_t ms)
         }
 }
 
+/* ---- Resolving ---- */
+
+struct resolve {
+        struct deferred answer;
+        struct loop *loop;
+        char *host;
+        void (*done)(void *arg, const struct resolve_addresses *addresses, const struct error *e);
+        void *arg;
+};
+
+static inline void pretend_resolve_end(struct resolve *r)
+{
+        r->loop->resolves--;
+        deferred_clear(&r->answer);
+        free(r->host);
+        free(r);
+}
+
+static inline void pretend_resolved(struct deferred *d)
+{
+        struct resolve *r = container_of(d, struct resolve, answer);
+        struct resolve_addresses found = {0};
+        struct error e = {0};
+        char any[16];
+        bool numeric =
+                inet_pton(AF_INET, r->host, any) == 1 || inet_pton(AF_INET6, r->host, any) == 1;
+        const char *own[] = {r->host, NULL}, **list = numeric ? own : r->loop->addresses;
+
+        for (; list[found.count] && found.count < 4; found.count++)
+                snprintf(found.text[found.count], sizeof found.text[0], "%s", list[found.count]);
+        if (!found.count) {
+                error_set(&e, "08001", "host was not found");
+                error_hint(&e, "Check its spelling.");
+        }
+        r->done(r->arg, found.count ? &found : NULL, found.count ? NULL : &e);
+        pretend_resolve_end(r);
+}
+
+struct resolve *resolve_start(struct loop *l, const char *host, unsigned timeout_ms,
+                              void (*done)(void *arg, const struct resolve_addresses *addresses,
+                                           const struct error *e),
+                              void *arg)
+{
+        struct resolve *r = own_new(struct resolve);
+
+        (void) timeout_ms;
+        *r = (struct resolve){.loop = l, .host = own_string(host), .done = done, .arg = arg};
+        l->resolves++;
+        deferred_init(&r->answer, pretend_resolved);
+        loop_defer(l, &r->answer);
+        return r;
+}
+
+void resolve_cancel(struct resolve *r)
+{
+        if (r)
+                pretend_resolve_end(r);
+}
+
 /* ---- Watching ---- */
 
 struct watch_file {
@@ -172,13 +236,14 @@ struct pretend_request {
         char url[256], body[512], headers[2048];        /* headers as "Name: value\n" */
         uint64_t at;
         unsigned timeout_ms;
-        char ca_file[128];
+        char ca_file[128], method[8];
+        bool no_proxy;
 };
 
 struct http {
         struct loop *loop;
-        struct pretend_answer answers[16];
-        struct pretend_request requests[16];
+        struct pretend_answer answers[32];
+        struct pretend_request requests[32];
         unsigned answer_count, asked;
         unsigned under_way;
 };
@@ -221,8 +286,10 @@ static inline void pretend_answered(struct deadline *d)
                                 .date = x->answer.date};
         struct error e = {0};
 
-        if (x->answer.status <= 0)
+        if (x->answer.status <= 0) {
                 error_set(&e, "08001", x->answer.status ? "timeout" : "connection refused");
+                error_hint(&e, "Check that it runs.");
+        }
         x->http->under_way--;
         x->done(x->arg, &a, error_is_set(&e) ? &e : NULL);
         free(x);
@@ -243,10 +310,12 @@ struct http_exchange *http_start(struct http *h, const struct http_request *requ
         x->arg = arg;
         r->at = h->loop->now;
         r->timeout_ms = request->timeout_ms;
+        r->no_proxy = request->no_proxy;
+        snprintf(r->method, sizeof r->method, "%s", request->method);
         snprintf(r->url, sizeof r->url, "%s", request->url);
         snprintf(r->ca_file, sizeof r->ca_file, "%s", request->ca_file ? request->ca_file : "");
         snprintf(r->body, sizeof r->body, "%.*s", (int) request->body_size,
-                 (const char *) request->body);
+                 request->body ? (const char *) request->body : "");
         for (size_t i = 0; i < request->header_count; i++)
                 snprintf(r->headers + strlen(r->headers), sizeof r->headers - strlen(r->headers),
                          "%s: %s\n", request->headers[i].name, request->headers[i].value);

@@ -27,6 +27,7 @@ static void set_variable(const char *name, const char *value)
 }
 
 static struct loop *loop;
+static struct http *http;
 static struct chain *chain;
 static char *folder, *credentials_path, *config_path;
 
@@ -34,7 +35,9 @@ static int set_up(void **state)
 {
         (void) state;
         memset(variables, 0, sizeof variables);
+        set_variable("AWS_EC2_METADATA_DISABLED", "true");
         loop = pretend_loop();
+        http = http_new(loop);
         folder = pretend_folder();
         credentials_path = own_format("%s/credentials", folder);
         config_path = own_format("%s/config", folder);
@@ -47,7 +50,10 @@ static int take_down(void **state)
 {
         (void) state;
         chain_free(TAKE(chain));
+        assert_int_equal(http->under_way, 0);
+        assert_int_equal(loop->resolves, 0);
         pretend_run(loop, 0);
+        http_free(http);
         pretend_loop_free(loop);
         unlink(credentials_path);
         unlink(config_path);
@@ -64,7 +70,7 @@ static void write_file(const char *name, const char *text)
 
 static void open_chain(void)
 {
-        chain = chain_new(loop, NULL, get_variable);
+        chain = chain_new(loop, http, get_variable);
 }
 
 /* ---- What a lookup gave ---- */
@@ -92,7 +98,7 @@ static void look(void)
         memset(&got, 0, sizeof got);
         chain_get(chain, take, NULL);
         assert_int_equal(got.calls, 0);
-        pretend_run(loop, 0);
+        pretend_run(loop, 5000);
         assert_int_equal(got.calls, 1);
 }
 
@@ -182,7 +188,7 @@ static void nothing_anywhere_says_where_it_looked(void **state)
         open_chain();
         fails("no AWS credentials");
         assert_non_null(strstr(got.error, credentials_path));
-        assert_non_null(strstr(got.error, "instance metadata is not in this version"));
+        assert_non_null(strstr(got.error, "instance metadata is switched off"));
 }
 
 static void a_file_that_is_broken_is_named_with_the_line(void **state)
@@ -201,9 +207,6 @@ static void what_is_not_in_this_version_is_named(void **state)
 {
         static const char *const keys[] = {"role_arn", "sso_session", "sso_start_url",
                                            "login_session", "credential_process"};
-        static const char *const names[] = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                                            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                                            "AWS_WEB_IDENTITY_TOKEN_FILE"};
 
         (void) state;
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -216,15 +219,9 @@ static void what_is_not_in_this_version_is_named(void **state)
                 chain_free(TAKE(chain));
         }
         unlink(config_path);
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                OWN(free) char *expected = own_format("%s is set, and", names[i]);
-
-                set_variable(names[i], "x");
-                open_chain();
-                fails(expected);
-                chain_free(TAKE(chain));
-                set_variable(names[i], "");
-        }
+        set_variable("AWS_WEB_IDENTITY_TOKEN_FILE", "x");
+        open_chain();
+        fails("AWS_WEB_IDENTITY_TOKEN_FILE is set, and");
 }
 
 static void a_role_goes_before_static_keys_and_a_process_behind(void **state)
@@ -306,6 +303,157 @@ static void it_can_go_while_files_are_read(void **state)
         assert_int_equal(got.calls, 0);
 }
 
+/* ---- Credentials that expire ---- */
+
+#define NOW 1900000000LL /* 2030-03-17T17:46:40Z, by the clock of those who are asked */
+
+static void answers(int status, const char *body)
+{
+        pretend_answers(http, status, body);
+        http->answers[http->answer_count - 1].date = NOW;
+}
+
+static void in_a_container(void)
+{
+        set_variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/s3cret");
+}
+
+static const char first[] = "{\"AccessKeyId\":\"T1\",\"SecretAccessKey\":\"k\",\"Token\":\"t\","
+                            "\"Expiration\":\"2030-03-17T18:46:40Z\"}";
+static const char second[] = "{\"AccessKeyId\":\"T2\",\"SecretAccessKey\":\"k\",\"Token\":\"t\","
+                             "\"Expiration\":\"2030-03-17T19:46:40Z\"}";
+static const char of_instance[] =
+        "{\"Code\":\"Success\",\"AccessKeyId\":\"I\",\"SecretAccessKey\":\"k\",\"Token\":\"t\","
+        "\"Expiration\":\"2030-03-17T23:46:40Z\"}";
+
+static void then_the_container_endpoint(void **state)
+{
+        (void) state;
+        in_a_container();
+        set_variable("AWS_EC2_METADATA_DISABLED", "");
+        open_chain();
+        answers(200, first);
+        finds("T1", "k", "t", "container endpoint");
+        assert_string_equal(http->requests[0].url, "http://169.254.170.2/v2/credentials/s3cret");
+        finds("T1", "k", "t", "container endpoint");
+        assert_int_equal(http->asked, 1);
+}
+
+static void where_that_is_set_the_instance_is_not_asked(void **state)
+{
+        (void) state;
+        in_a_container();
+        set_variable("AWS_EC2_METADATA_DISABLED", "");
+        open_chain();
+        answers(404, "{\"code\":\"InvalidIdInRequest\",\"message\":\"Credentials not found\"}");
+        fails("AWS credentials: container endpoint 169.254.170.2: it answered with status 404: "
+              "InvalidIdInRequest: Credentials not found");
+        assert_int_equal(http->asked, 1);
+}
+
+static void then_instance_metadata(void **state)
+{
+        (void) state;
+        set_variable("AWS_EC2_METADATA_DISABLED", "false");
+        open_chain();
+        answers(200, "a-token");
+        answers(200, "forecaster\n");
+        answers(200, of_instance);
+        finds("I", "k", "t", "instance metadata");
+        assert_string_equal(http->requests[2].url, "http://169.254.169.254/latest/meta-data/iam/"
+                                                   "security-credentials/forecaster");
+}
+
+static void what_instance_metadata_says_ends_the_error(void **state)
+{
+        (void) state;
+        set_variable("AWS_EC2_METADATA_DISABLED", "");
+        open_chain();
+        answers(-1, NULL);
+        fails("no AWS credentials");
+        assert_non_null(
+                strstr(got.error, "has any; instance metadata: its session token: timeout"));
+        assert_non_null(strstr(got.hint, "HttpPutResponseHopLimit"));
+}
+
+static void a_file_that_turns_up_goes_before_them(void **state)
+{
+        (void) state;
+        in_a_container();
+        open_chain();
+        answers(200, first);
+        finds("T1", "k", "t", "container endpoint");
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s\n");
+        loop->now += 10000;
+        finds("F", "s", "", "shared file");
+}
+
+static void lookups_wait_for_one_asking(void **state)
+{
+        (void) state;
+        memset(&got, 0, sizeof got);
+        in_a_container();
+        open_chain();
+        answers(200, first);
+        for (int i = 0; i < 5; i++)
+                chain_get(chain, take, NULL);
+        pretend_run(loop, 10);
+        assert_int_equal(got.calls, 0);
+        for (int i = 0; i < 5; i++)
+                chain_get(chain, take, NULL);
+        pretend_run(loop, 1000);
+        assert_int_equal(got.calls, 10);
+        assert_string_equal(got.id, "T1");
+        assert_int_equal(http->asked, 1);
+}
+
+static void one_that_was_cancelled_leaves_the_others(void **state)
+{
+        struct chain_lookup *x;
+
+        (void) state;
+        memset(&got, 0, sizeof got);
+        in_a_container();
+        open_chain();
+        answers(200, first);
+        x = chain_get(chain, take, NULL);
+        chain_get(chain, take, NULL);
+        pretend_run(loop, 10);
+        chain_cancel(x);
+        pretend_run(loop, 1000);
+        assert_int_equal(got.calls, 1);
+}
+
+static void what_was_refused_is_asked_for_anew(void **state)
+{
+        (void) state;
+        in_a_container();
+        open_chain();
+        answers(200, first);
+        finds("T1", "k", "t", "container endpoint");
+        answers(200, second);
+        chain_forget(chain);
+        finds("T2", "k", "t", "container endpoint");
+        chain_forget(chain);
+        answers(404, "");
+        fails("status 404");
+}
+
+static void it_can_go_while_it_asks(void **state)
+{
+        (void) state;
+        memset(&got, 0, sizeof got);
+        in_a_container();
+        open_chain();
+        answers(200, first);
+        chain_get(chain, take, NULL);
+        pretend_run(loop, 10);
+        assert_int_equal(http->under_way, 1);
+        chain_free(TAKE(chain));
+        pretend_run(loop, 5000);
+        assert_int_equal(got.calls, 0);
+}
+
 /* ---- Settings ---- */
 
 static void settings_come_from_the_environment_then_the_profile(void **state)
@@ -351,6 +499,7 @@ static void without_a_home_there_are_no_files(void **state)
 {
         (void) state;
         memset(variables, 0, sizeof variables);
+        set_variable("AWS_EC2_METADATA_DISABLED", "true");
         open_chain();
         look();
         assert_non_null(strstr(got.error, "no AWS credentials"));
@@ -377,6 +526,15 @@ int main(void)
                 in_a_place(a_file_in_the_middle_of_being_written_takes_nothing_away),
                 in_a_place(lookups_can_be_cancelled),
                 in_a_place(it_can_go_while_files_are_read),
+                in_a_place(then_the_container_endpoint),
+                in_a_place(where_that_is_set_the_instance_is_not_asked),
+                in_a_place(then_instance_metadata),
+                in_a_place(what_instance_metadata_says_ends_the_error),
+                in_a_place(a_file_that_turns_up_goes_before_them),
+                in_a_place(lookups_wait_for_one_asking),
+                in_a_place(one_that_was_cancelled_leaves_the_others),
+                in_a_place(what_was_refused_is_asked_for_anew),
+                in_a_place(it_can_go_while_it_asks),
                 in_a_place(settings_come_from_the_environment_then_the_profile),
                 in_a_place(the_endpoint_follows_the_rules_of_the_sdks),
                 in_a_place(the_profiles_own_endpoint_is_the_last),

@@ -66,6 +66,7 @@ static int set_up(void **state)
         set_variable("AWS_ACCESS_KEY_ID", "AKID");
         set_variable("AWS_SECRET_ACCESS_KEY", "aws-key");
         set_variable("AWS_REGION", "eu-west-1");
+        set_variable("AWS_EC2_METADATA_DISABLED", "true");
         loop = pretend_loop();
         http = http_new(loop);
         chain = NULL;

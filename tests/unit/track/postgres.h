@@ -56,7 +56,7 @@ struct pg {
         struct bytes in, out;
         bool dead;
         char tx;                        /* 'N' none, 'I' implicit, 'B' block, 'F' failed block */
-        bool skipping, savepoint;
+        bool skipping, unsynced, savepoint;
         unsigned executed;              /* in this pipeline */
         struct pg_undo now, before, saved;
         bool lock, sequence, prepared;
@@ -76,8 +76,8 @@ struct pg {
         /* What a test wants to know. */
         bool unnamed_unsure;            /* a message that would change the unnamed statement was skipped */
         bool reset_ran, upset, unsure;  /* a RESET; an error or rollback; a RESET nobody can be sure of */
-        bool configured;                /* set_config() was used */
-        bool early_copy_error;          /* a COPY failed before it read anything */
+        bool copy_open;                 /* a COPY began, and neither CopyDone nor CopyFail came */
+        bool copy_doubt;                /* it failed before it read anything; a request came in it */
 };
 
 /* ---- saying something ---- */
@@ -249,7 +249,7 @@ static inline void pg_run_query(struct pg *p)
 
 static inline void pg_query(struct pg *p, const char *sql)
 {
-        p->statement[0].there = p->portal[0].there = false;
+        p->statement[0].there = p->portal[0].there = p->unsynced = false;
         p->unnamed_unsure = false;
         p->ran_any = false;
         snprintf(p->query, sizeof p->query, "%s", pg_without_padding(sql));
@@ -259,6 +259,7 @@ static inline void pg_query(struct pg *p, const char *sql)
 
 static inline void pg_function(struct pg *p)
 {
+        p->unsynced = false;
         if (p->tx == 'F') {
                 pg_fail(p, "25P02", "aborted");
         } else {
@@ -372,7 +373,7 @@ static inline bool pg_close(struct pg *p, char kind, const char *name)
 
 static inline void pg_sync(struct pg *p)
 {
-        p->skipping = false;
+        p->skipping = p->unsynced = false;
         p->executed = 0;
         if (p->tx == 'I')
                 pg_commit(p);
@@ -383,6 +384,7 @@ static inline void pg_extended(struct pg *p, char type, const char *payload)
 {
         const char *second = payload + strlen(payload) + 1;
         bool good = true;
+        p->unsynced = true;
         if (type == 'P')
                 good = pg_parse(p, payload, second);
         else if (type == 'B')
@@ -446,6 +448,10 @@ static inline void pg_skip(struct pg *p, char type, const char *payload)
 
 static inline void pg_take(struct pg *p, char type, const char *payload, size_t n)
 {
+        if (p->copy_open && !strchr("dHS", type)) {
+                p->copy_open = false;
+                p->copy_doubt = p->copy_doubt || !strchr("cf", type);
+        }
         if (p->copying)
                 pg_copy_message(p, type, payload, n);
         else if (type == 'S')

@@ -225,10 +225,11 @@ static inline bool pg_copy(struct pg *p, const char *sql, const struct pg_portal
         pg_say(p, 'G', "\0\0\0", 3);
         p->copy_extended = portal;
         p->copied = 0;
+        p->copy_open = true;
         p->copying = !strstr(sql, "view");
         if (p->copying)
                 return true;
-        p->early_copy_error = true;
+        p->copy_doubt = true;
         return pg_fail(p, "42809", "a view");
 }
 
@@ -254,8 +255,6 @@ static inline bool pg_config(struct pg *p, const char *sql, const struct pg_port
         char name[40], value[80];
         const char *rest = pg_word(strchr(sql, '('), name, sizeof name);
         rest = pg_word(rest, value, sizeof value);
-        if (pg_owner(sql) >= 0)
-                p->configured = true;
         if (!pg_put(p, name, value, strstr(rest, "true")))
                 return false;
         return pg_rows(p, value, portal);

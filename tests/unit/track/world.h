@@ -35,7 +35,7 @@ struct world_client {
         struct bytes sent, heard;       /* to and from the broker */
         struct pg direct;
         uint8_t told[PG_SETTINGS], told_directly[PG_SETTINGS];
-        bool listened, moved_on;
+        bool listened, configured;      /* LISTEN, set_config() or the like was sent */
         bool loose;                     /* its settings may differ from here on: see world_judge() */
         bool diverged;                  /* its replies may, too */
         bool waiting;
@@ -84,13 +84,23 @@ static inline void world_server_close(struct world *w, struct world_server *s)
         world_server_open(w, s);
 }
 
+/* Nothing but changed parameters, which may come at any time. */
+static inline bool world_says_only_status(const struct bytes *b)
+{
+        for (size_t at = 0; at < bytes_length(b); at += 1 + (size_t) frame_get32(bytes_data(b) + at + 1)) {
+                if (bytes_data(b)[at] != 'S')
+                        return false;
+        }
+        return true;
+}
+
 /* What the next one would find of others' sessions: nothing. */
 static inline void world_server_idles(struct world_server *s)
 {
         struct pg *p = &s->pg;
         while (pg_step(p))
                 continue;
-        expect(!bytes_length(&p->in) && !bytes_length(&p->out) && frame_at_border(&s->cutter));
+        expect(!bytes_length(&p->in) && world_says_only_status(&p->out) && frame_at_border(&s->cutter));
         expect(!p->dead && !p->copying && !p->skipping && p->tx == 'N');
         for (unsigned i = 0; i < PG_SETTINGS; i++) {
                 const char *name = pg_parameters[i].name, *is = pg_parameters[i].values[p->now.set[i]];
@@ -156,14 +166,7 @@ static inline void world_hear(struct world *w, struct world_client *c)
 /* Everything that was asked has been answered, or the client waits for a server. */
 static inline bool world_content(const struct world_client *c)
 {
-        size_t n, at = 0;
-        const struct bytes *b = &c->direct.out;
-        for (; at < bytes_length(b); at += n) {
-                n = 1 + (size_t) frame_get32(bytes_data(b) + at + 1);
-                if (bytes_data(b)[at] != 'S')
-                        return false;
-        }
-        return bytes_length(&c->sent) == 0;
+        return world_says_only_status(&c->direct.out) && bytes_length(&c->sent) == 0;
 }
 
 /* ---- the broker: servers lent and taken back ---- */
@@ -270,6 +273,19 @@ static inline void world_forward(struct world_client *c, const struct track_requ
         bytes_append(&c->server->pg.in, piece->data, piece->size);
 }
 
+/* A text that comes in pieces isn't believed to RESET anything, and of a SET in it the name isn't
+ * known. (`data` has all of it.) */
+static inline void world_cut(struct world_client *c, const struct frame_piece *piece)
+{
+        if (!strchr("QP", piece->type) || !piece->begins || piece->ends)
+                return;
+        if (memmem(piece->data, piece->length, "RESET", 5) ||
+            memmem(piece->data, piece->length, "DISCARD", 7))
+                c->loose = true;
+        if (memmem(piece->data, piece->length, "SET ", 4))
+                c->configured = true;
+}
+
 /* False: not before a server is free. */
 static inline bool world_request(struct world *w, struct world_client *c, const struct frame_piece *piece)
 {
@@ -288,6 +304,7 @@ static inline bool world_request(struct world *w, struct world_client *c, const 
         }
         if (!c->server && !world_lend(w, c))
                 return false;
+        world_cut(c, piece);
         world_forward(c, &q, piece);
         return true;
 }
@@ -378,9 +395,9 @@ static inline void world_read_server(struct world *w, struct world_server *s, si
                 if (v == FRAME_SHORT)
                         break;
                 if (!world_reply(c, s, &piece)) {
-                        /* A COPY that fails before it reads what is there already, and more than a
-                         * Sync is: the one thing that can't be told from outside. */
-                        expect(c && c->direct.early_copy_error);
+                        /* The one thing that can't be told from outside: a COPY failed, and there
+                         * are requests of which one doesn't know whether it had read them. */
+                        expect(c && c->direct.copy_doubt);
                         world_lost(w, c, s);
                         return;
                 }

@@ -89,7 +89,7 @@ static inline unsigned world_digit(struct world_script *s)
 }
 
 /* A text of this client's, each statement with its mark. */
-static inline void world_sql(struct world_script *s, const struct world_client *c, bool pad, char *sql)
+static inline void world_sql(struct world_script *s, struct world_client *c, bool pad, char *sql)
 {
         uint8_t letter = world_byte(s);
         const char *text = world_texts[letter % WORLD_TEXTS].sql;
@@ -97,11 +97,12 @@ static inline void world_sql(struct world_script *s, const struct world_client *
                 if (world_texts[i].letter == letter)
                         text = world_texts[i].sql;
         }
+        c->configured = c->configured || strstr(text, "set_config");
         if (pad)
                 sql += sprintf(sql, "/*-%90s*/ ", "-");
         for (; *text; text++) {
                 if (*text == ';')
-                        sql += sprintf(sql, "/*c%d*/", c->id);
+                        sql += sprintf(sql, " /*c%d*/", c->id);
                 *sql++ = *text;
         }
         sprintf(sql, " /*c%d*/", c->id);
@@ -179,7 +180,9 @@ static inline void world_whole(struct world_script *s, struct world_client *c, b
 /* What the client said at its start comes back only when all that was sent with a RESET is over:
  * until then its settings aren't compared. For good they aren't after
  *  - a RESET among statements of which some failed or were rolled back, all sent without waiting;
- *  - a RESET in a statement of which the broker has the effects but not the name of the parameter. */
+ *  - a RESET in a statement of which the broker has the effects but not the name of the parameter;
+ *  - a RESET while it is not known what set_config() did;
+ *  - a COPY of which one does not know which requests it swallowed. */
 static inline void world_judge(struct world_client *c, bool was_content)
 {
         struct pg *p = &c->direct;
@@ -189,14 +192,17 @@ static inline void world_judge(struct world_client *c, bool was_content)
                 p->reset_ran = p->upset = false;
         while (pg_step(p))
                 continue;
-        if (p->unsure || (p->reset_ran && (p->upset || p->configured)))
+        if (p->copy_doubt || p->unsure || (p->reset_ran && (p->upset || c->configured)))
                 c->loose = true;
         c->listened = c->listened || p->now.listen;
 }
 
 static inline void world_sends(struct world_client *c, struct bytes *b)
 {
-        bool was_content = world_content(c) && c->direct.tx == 'N';
+        bool was_content = world_content(c) && c->direct.tx == 'N' && !c->direct.skipping &&
+                           !c->direct.unsynced;
+        if (was_content)
+                c->direct.copy_open = false;
         bytes_append(&c->direct.in, bytes_data(b), bytes_length(b));
         world_judge(c, was_content);
         bytes_append(&c->sent, bytes_data(b), bytes_length(b));

@@ -1,0 +1,197 @@
+"""Corners in which a broker could mix up messages, settings or clients, each told by the bytes alone."""
+import pathlib
+import struct
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import protocol
+import story
+from world import World
+
+
+class Corner(story.Story):
+    """A world with one environment and the pool a story wants."""
+
+    def world(self, **pool):
+        world = World(self.server)
+        world.add("prod", pool=pool)
+        return world
+
+    def backend(self, client):
+        return client.query("SELECT pg_backend_pid()").value()
+
+
+class Borders(Corner):
+    """Where a message ends and the next begins."""
+
+    def test_a_stray_message_in_pieces_reaches_no_server_not_even_its_rest(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                backend = self.backend(client)
+                stray = protocol.copy_data(protocol.query("SELECT 'smuggled'") * 6000)
+                for piece in (stray[:70000], stray[70000:100000], stray[100000:]):
+                    client.send(piece)
+                    time.sleep(0.1)
+                self.assertEqual(client.query("SELECT 'mine'").rows, [("mine",)])
+                self.assertEqual(self.backend(client), backend)
+
+    def test_a_client_that_leaves_within_a_message_takes_its_server_along(self):
+        """What cleans the server would be read as the rest of the message, and never be answered."""
+        with self.world(pool_size=1, query_wait_timeout="5s") as world:
+            daemon = self.watch(world.start())
+            for begin in ("BEGIN", "SET work_mem TO '1MB'"):
+                client = daemon.connect()
+                client.query(begin)
+                client.send(protocol.copy_data(b"x" * 100000)[:1000])
+                time.sleep(0.2)
+                client.close(politely=False)
+                with daemon.connect() as other:
+                    self.assertEqual(other.query("SELECT 'mine'").rows, [("mine",)])
+
+    def test_no_word_of_the_broker_is_put_into_the_middle_of_a_row(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            client = daemon.connect()
+            client.send(protocol.query("SELECT repeat('x', 50000000)"))
+            time.sleep(1)
+            self.server.kill_sessions(world.environments["prod"].role)
+            data = b""
+            while piece := client.sock.recv(1 << 16):
+                data = data[-200:] + piece
+            self.assertEqual(data[-200:], b"x" * 200)
+
+    def test_a_session_that_the_server_ends_hears_why_once(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.query("BEGIN")
+                self.server.kill_sessions(world.environments["prod"].role)
+                messages = [protocol.error_fields(payload)["C"] for kind, payload in self.rest(client) if kind == "E"]
+                self.assertEqual(messages, ["57P01"])
+
+    @staticmethod
+    def rest(client):
+        seen = []
+        try:
+            while True:
+                seen.append(client.read())
+        except protocol.Gone:
+            return seen
+
+
+class Settings(Corner):
+    """What is set and told, from the first message on."""
+
+    def test_a_login_begins_with_the_authentication_however_values_are_spelled(self):
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            for spelled, told in (("iso", "ISO, MDY"), ("german", "German, DMY")):
+                for _ in range(2):
+                    client = daemon.raw()
+                    client.send(protocol.startup_message({"user": "story", "database": "prod", "datestyle": spelled}))
+                    messages = client.read_until("Z")
+                    self.assertEqual("".join(dict.fromkeys(kind for kind, _ in messages)), "RSKZ")
+                    self.assertIn(("S", protocol.text("DateStyle") + protocol.text(told)), messages)
+                    client.close()
+
+    def test_half_a_datestyle_is_not_made_whole_by_another_client(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(datestyle="SQL, DMY") as first:
+                first.query("SELECT 1")
+                with daemon.connect(datestyle="ISO") as second:
+                    self.assertEqual(second.parameters["DateStyle"], "ISO, MDY")
+                    self.assertEqual(second.query("SELECT '01-02-2003'::date").value(), "2003-01-02")
+
+    def test_reset_tells_parameters_by_the_names_that_clients_know(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(intervalstyle="iso_8601") as client:
+                client.query("SET IntervalStyle TO sql_standard")
+                told = client.query("RESET IntervalStyle").parameters
+                self.assertEqual(told["IntervalStyle"], "iso_8601")
+                self.assertLessEqual(set(told), {"IntervalStyle"})
+                self.assertEqual(client.query("SHOW IntervalStyle").value(), "iso_8601")
+
+
+class Pins(Corner):
+    """Who holds a server, and who waits for what."""
+
+    STATES = (("LISTEN here", "UNLISTEN *"), ("PREPARE it AS SELECT 1", "DEALLOCATE it"),
+              ("DECLARE it CURSOR WITH HOLD FOR SELECT 1", "CLOSE it"), ("CREATE TEMP TABLE it ()", "DROP TABLE it"),
+              ("SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)"))
+
+    def test_each_state_pins_on_after_an_error_until_it_ends(self):
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                for begin, end in self.STATES:
+                    client.query(begin)
+                    client.send(protocol.query("SELECT 1/0"))
+                    client.collect()
+                    client.query("SELECT 1")
+                    self.assertEqual(len(daemon.show("PINS")), 1, begin)
+                    client.query(end)
+                    client.query("SELECT 1")
+                    self.assertEqual(daemon.show("PINS"), [], end)
+
+    def test_who_waits_for_leave_to_pin_gives_his_server_back(self):
+        with self.world(pool_size=2, max_pinned=1, query_wait_timeout="20s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as holder, daemon.connect() as waiter, daemon.connect() as other:
+                holder.query("LISTEN here")
+                waiter.send(protocol.query("SELECT 'first', pg_sleep(0.2)") + protocol.query("LISTEN there"))
+                self.assertEqual(waiter.answer().value(), "first")
+                self.assertEqual(other.query("SELECT 'unpinned'").value(), "unpinned")
+                self.assertTrue(waiter.silent())
+                holder.query("UNLISTEN *")
+                self.assertEqual(waiter.answer().tags, ["LISTEN"])
+
+    def test_leave_without_a_server_and_a_server_without_leave_do_not_wait_for_each_other(self):
+        with self.world(pool_size=2, max_pinned=1, query_wait_timeout="20s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as first, daemon.connect() as second, daemon.connect() as third:
+                first.query("BEGIN")
+                second.query("BEGIN")
+                third.send(protocol.query("LISTEN here"))
+                self.until(lambda: daemon.pool()["cl_waiting"] == 1, "the client with leave to wait")
+                first.send(protocol.query("LISTEN there"))
+                self.assertEqual(first.answer().tags, ["LISTEN"])
+                for client in (first, second):
+                    client.query("ROLLBACK")
+                self.assertEqual(third.answer().tags, ["LISTEN"])
+
+
+class Statements(Corner):
+    """The unnamed statement, wherever it is."""
+
+    def test_a_statement_that_was_refused_is_not_there_later(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client, daemon.connect() as other:
+                client.extended("SELECT 'old'")
+                client.send(protocol.parse("SELEC 'new'") + protocol.sync())
+                client.collect()
+                other.extended("SELECT 'theirs'")
+                client.send(protocol.bind() + protocol.execute() + protocol.sync())
+                self.assertEqual(client.collect().error.sqlstate, "26000")
+
+    def test_a_row_description_larger_than_any_buffer_stays_whole(self):
+        columns = ", ".join(f"1 AS {'c' * 55}{number}" for number in range(1600))
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.send(protocol.parse("SELECT 'unnamed'") + protocol.sync())
+                client.answer()
+                client.send(protocol.parse(f"SELECT {columns}", "wide") + protocol.sync())
+                client.answer()
+                client.send(protocol.describe("S", "wide") + protocol.bind() + protocol.execute() + protocol.sync())
+                messages = client.read_until("Z")
+                self.assertEqual("".join(kind for kind, _ in messages), "tT2DCZ")
+                self.assertEqual(struct.unpack("!H", messages[1][1][:2]), (1600,))
+
+
+if __name__ == "__main__":
+    story.main()
