@@ -203,7 +203,8 @@ static void pass_leave(struct pool *p)
                         continue;
                 if (!pinning_reclaim(&p->pinning, &p->waiting))
                         return;
-                wait_give(w, NULL);
+                if (p->pinning.count < pinning_most(&p->config.options))
+                        wait_give(w, NULL);
         }
 }
 

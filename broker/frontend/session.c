@@ -274,7 +274,7 @@ static void server_gone(struct session *s, const struct error *why, bool unseen)
                 session_log_in(s);
                 return;
         }
-        if (unseen && s->state == SESSION_ACTIVE && !session_mode(s)) {
+        if (unseen && s->state == SESSION_ACTIVE && !session_mode(s) && !s->relay.fatal) {
                 release_pin(s);
                 session_become(s, SESSION_IDLE);
                 session_settle(s);

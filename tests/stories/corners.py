@@ -66,7 +66,8 @@ class Borders(Corner):
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())
             with daemon.connect() as client:
-                client.query("BEGIN")
+                client.send(protocol.query("SELECT pg_sleep(20)"))
+                time.sleep(0.3)
                 self.server.kill_sessions(world.environments["prod"].role)
                 messages = [protocol.error_fields(payload)["C"] for kind, payload in self.rest(client) if kind == "E"]
                 self.assertEqual(messages, ["57P01"])

@@ -8,6 +8,7 @@ over and over; PGBROKER_LONG=1 goes on for longer.
 import os
 import pathlib
 import random
+import re
 import select
 import struct
 import sys
@@ -27,6 +28,8 @@ CLIENTS, MOVES = 8, 40
 SECONDS = 120 if story.LONG else 10
 ABS_INT4 = 1397                                 # the number of a function, for FunctionCall
 PATIENCE = 60
+TABLES = "; ".join(f"CREATE TABLE t_{n} (k int PRIMARY KEY, v text NOT NULL); CREATE SEQUENCE s_{n}"
+                   for n in range(CLIENTS))
 
 
 # ---- scripts ----------------------------------------------------------------------------------
@@ -435,17 +438,20 @@ def plain(kind, payload):
 class Actor:
     """Follows a script over connections that `connect` makes, and notes what it is answered."""
 
-    def __init__(self, script, connect):
-        self.script, self.connect = script, connect
-        self.notes, self.failure = [], None
+    def __init__(self, script, connect, end=float("inf")):
+        self.script, self.connect, self.end = script, connect, end
+        self.connection, self.notes, self.failure = None, [], None
         self.buffer, self.heard, self.seen = bytearray(), [], []
 
     def run(self):
         try:
             for step in self.script:
-                self.notes.append(self.follow(step))
+                if time.monotonic() < self.end:
+                    self.notes.append(self.follow(step))
         except Exception as error:                      # told at the end
             self.failure = f"{type(error).__name__}: {error}; then {self.seen[-5:]}"
+        if self.connection:
+            self.connection.close(politely=False)
 
     def follow(self, step):
         if step.wait == "enter":
@@ -569,8 +575,6 @@ class Differential(story.Story):
     """Eight clients, two servers."""
 
     timeout = SECONDS + 150
-    tables = "; ".join(f"CREATE TABLE t_{n} (k int PRIMARY KEY, v text NOT NULL); CREATE SEQUENCE s_{n}"
-                       for n in range(CLIENTS))
 
     def doors(self, world, daemon, uids):
         """For each client how it connects: directly, and through the broker."""
@@ -579,7 +583,7 @@ class Differential(story.Story):
         self.server.set_access(hba_lines=[f"hostnossl {database} {role} 127.0.0.1/32 trust",
                                           "host all all all scram-sha-256"])
         for name in (database, environment.database):
-            self.server.sql(self.tables, name, role, environment.password)
+            self.server.sql(TABLES, name, role, environment.password)
 
         def directly(parameters):
             connection = protocol.Connection(host="127.0.0.1", port=self.server.port, timeout=PATIENCE)
@@ -634,6 +638,67 @@ class Differential(story.Story):
     def need_long(self):
         if not story.LONG:
             self.skipTest("only with PGBROKER_LONG=1")
+
+
+class Storm(story.Story):
+    """The same clients while servers die, the configuration is read again, and the pool stops and goes on."""
+
+    timeout = SECONDS + 120
+
+    def clients(self, daemon, uids, seed, end):
+        """Threads that follow one script after another, whatever happens to them; and what they died of."""
+        wrong = []
+
+        def live(number):
+            def connect(parameters):
+                return daemon.connect("prod", uid=uids[number % len(uids)], timeout=PATIENCE, **parameters)
+            for life in range(1 << 30):
+                actor = Actor(Author(f"{seed}/{life}", number).write(), connect, end)
+                actor.run()
+                if actor.failure and not re.match(r"Gone|ServerError|ConnectionError|BrokenPipe|Connection", actor.failure):
+                    wrong.append(f"client {number}: {actor.failure}")
+                if time.monotonic() >= end:
+                    return
+        return [threading.Thread(target=live, args=(number,)) for number in range(CLIENTS)], wrong
+
+    def blow(self, dice, daemon, role):
+        what = dice.choice(("kill", "kill", "reload", "pause", "calm", "calm"))
+        if what == "kill":
+            self.server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}' "
+                            f"AND random() < {dice.choice((0.4, 1))}")
+        elif what == "reload":
+            daemon.reload()
+        elif what == "pause":
+            daemon.ctl("pause", "prod")
+            daemon.ctl("resume", "prod")
+        time.sleep(dice.random() / 4)
+
+    def test_nothing_is_left_behind_by_a_storm(self):
+        uids = UIDS if process.is_root() else (None,)
+        seed = int(os.environ.get("PGBROKER_SEED", random.SystemRandom().randrange(1 << 32)))
+        dice = random.Random(seed)
+        print(f"      PGBROKER_SEED={seed}", flush=True)
+        with World(self.server) as world:
+            environment = world.add("prod", pool={"pool_size": 3, "server_lifetime": "2s"},
+                                    access={"users": [uid for uid in uids if uid]})
+            daemon = self.watch(world.start())
+            self.server.sql(TABLES, environment.database, environment.role, environment.password)
+            end = time.monotonic() + SECONDS
+            threads, wrong = self.clients(daemon, uids, seed, end)
+            for thread in threads:
+                thread.start()
+            while time.monotonic() < end:
+                self.blow(dice, daemon, environment.role)
+            for thread in threads:
+                thread.join()
+            self.assertEqual(wrong, [])
+            self.until(lambda: self.at_rest(daemon), "clients, waits, pins and lent servers to be gone")
+            with daemon.connect("prod") as client:
+                self.assertEqual(client.query("SELECT 'alive'").value(), "alive")
+
+    def at_rest(self, daemon):
+        pool = daemon.pool()
+        return not any(pool[name] for name in ("cl_active", "cl_waiting", "sv_active", "sv_tested")) and not daemon.show("PINS")
 
 
 if __name__ == "__main__":
