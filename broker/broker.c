@@ -147,7 +147,8 @@ static bool apply(struct broker *b, const struct config *c, struct error *e)
 /* ---- RELOAD ---- */
 
 struct reload {
-        struct broker *broker;
+        struct broker *broker;          /* NULL: it ended meanwhile */
+        const struct arguments *arguments;
         struct config *fresh;
         struct error error;
         bool ok;
@@ -159,7 +160,7 @@ struct reload {
 static void load_again(void *arg)
 {
         struct reload *r = arg;
-        r->ok = config_load(&r->broker->arguments->config, &r->fresh, &r->error);
+        r->ok = config_load(&r->arguments->config, &r->fresh, &r->error);
 }
 
 static void warn_of_restart(struct broker *b, const struct config *fresh)
@@ -173,6 +174,11 @@ static void loaded(void *arg)
 {
         struct reload *r = arg;
         struct broker *b = r->broker;
+        if (!b) {
+                config_free(r->fresh);
+                free(r);
+                return;
+        }
         b->reload = NULL;
         if (r->ok) {
                 warn_of_restart(b, r->fresh);
@@ -202,6 +208,7 @@ static void reload(void *arg, void (*done)(void *arg, const struct error *e), vo
         }
         struct reload *r = b->reload = own_new(struct reload);
         r->broker = b;
+        r->arguments = b->arguments;
         r->done = done;
         r->arg = done_arg;
         work_submit(b->loop, load_again, loaded, r);
@@ -298,6 +305,8 @@ static void build(struct broker *b)
 static void take_down(struct broker *b)
 {
         struct sessions_environment *v;
+        if (b->reload)
+                b->reload->broker = NULL;
         listen_free(b->listener);
         loop_clear(b->loop, &b->leave);
         loop_clear(b->loop, &b->retire);

@@ -59,4 +59,11 @@ static inline bool relay_done(const struct relay *r)
                track_lendable(&r->track, &r->server->track);
 }
 
+/* May the broker tell the client something? In the middle of a server's message it would be taken for
+ * the rest of that. */
+static inline bool relay_may_speak(const struct relay *r)
+{
+        return !r->fatal && (!r->server || frame_at_border(&r->server->cutter));
+}
+
 #endif

@@ -1,4 +1,5 @@
-/* What the parts of session share: session.c (a client at work), session_login.c (until it is). */
+/* What the parts of session share: session.c (a client at work), session_server.c (the server it has),
+ * session_login.c (until it is at work), session_cancel.c (cancel requests for it). */
 #ifndef PGB_FRONTEND_SESSION_PARTS_H
 #define PGB_FRONTEND_SESSION_PARTS_H
 

@@ -46,7 +46,7 @@ static void lists_rows(const struct snapshot_world *w, struct snapshot_rows *r)
                 {"pools", t.environments},
                 {"peer_pools", 0},
                 {"free_clients",
-                 ss->max_client_conn > ss->count ? ss->max_client_conn - ss->count : 0},
+                 ss->max_client_conn > ss->inside ? ss->max_client_conn - ss->inside : 0},
                 {"used_clients", ss->count},
                 {"login_clients", t.login_clients},
                 {"free_servers", t.idle},

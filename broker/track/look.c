@@ -8,11 +8,18 @@
 #include "wire/request.h"
 #include "wire/sqlword.h"
 
+#define EFFECT(e) (1u << SQL_##e)
+
+/* Effects that end what only the broker knows of. The others are asked about, so that it is enough
+ * to know that they may have happened. */
+#define RESETS (EFFECT(RESET) | EFFECT(RESET_ALL) | EFFECT(DISCARD_ALL))
+#define ENDINGS (RESETS | EFFECT(DISCARD_SEQUENCES))
+
 /* Gathers what the lexer finds; with `apply`, it takes effect at once. */
 struct finding {
         struct track_client *c;
         const struct settings *reported;
-        uint32_t effects, pins;
+        struct statement_marks marks;
         bool apply, executed;
         bool certain;                   /* the text has one reading: what ends state may be believed */
 };
@@ -23,25 +30,39 @@ static bool followed(const struct finding *f, const char *name)
         return name && restore_settable(name) && settings_get(f->reported, name);
 }
 
+/* Something of this may happen, in an order and with names that aren't known. */
+static void apply_marks(struct track_client *c, const struct statement_marks *m, bool executed)
+{
+        pins_add_again(&c->pins, m->pins);
+        if (!executed)
+                return;
+        if (m->effects & RESETS || (m->effects & EFFECT(SET) && restore_resets(c)))
+                c->maybe_reset = true;
+        c->pins.doubt = c->pins.doubt || m->effects & RESETS;
+        c->pins.ended |= m->effects & ~ENDINGS;
+}
+
 static void apply_ending(struct finding *f, enum sql_effect effect, const char *name)
 {
         struct track_client *c = f->c;
-        bool resets = effect == SQL_RESET_ALL || effect == SQL_DISCARD_ALL || effect == SQL_RESET;
-        if (effect == SQL_DISCARD_ALL || (resets && !f->certain))
-                c->maybe_reset = true;
-        if (!f->certain) {
-                c->pins.doubt = true;
+        if (!f->certain && ENDINGS & 1u << effect) {
+                apply_marks(c, &(struct statement_marks){.effects = 1u << effect}, true);
                 return;
         }
         pins_see(&c->pins, effect, name);
-        if (effect == SQL_RESET && name)
-                snprintf(c->reset_one, sizeof c->reset_one, "%s", name);
-        else if (resets)
-                c->reset_all = true;
+        restore_see(c, effect, name);
+        if (effect == SQL_EXECUTE)
+                apply_marks(c, &c->statements.named, true);
 }
 
-static void apply_effect(struct finding *f, enum sql_effect effect, const char *name)
+static void apply_effect(struct finding *f, enum sql_effect effect, const char *name, bool follow)
 {
+        if (f->marks.effects & EFFECT(PREPARE))
+                statements_mark(&f->c->statements.named, f->marks.effects, f->marks.pins);
+        if (effect == SQL_SET && f->executed)
+                restore_see(f->c, effect, name);
+        if (follow)
+                return;
         if (pins_kind_of(effect, name) >= 0)
                 pins_see(&f->c->pins, effect, name);
         else if (f->executed)
@@ -51,16 +72,13 @@ static void apply_effect(struct finding *f, enum sql_effect effect, const char *
 static void found(void *arg, enum sql_effect effect, const char *name)
 {
         struct finding *f = arg;
-        f->effects |= 1u << effect;
+        bool follow = effect == SQL_SET && followed(f, name);
+        int kind = follow ? -1 : pins_kind_of(effect, name);
+        statements_mark(&f->marks, 1u << effect, kind >= 0 ? PIN_BIT(kind) : 0);
         if (effect == SQL_SET && name && strcmp(name, "standard_conforming_strings") == 0 && f->apply)
                 f->c->two_readings = true;
-        if (effect == SQL_SET && followed(f, name))
-                return;
-        int kind = pins_kind_of(effect, name);
-        if (kind >= 0)
-                f->pins |= PIN_BIT(kind);
         if (f->apply)
-                apply_effect(f, effect, name);
+                apply_effect(f, effect, name, follow);
 }
 
 static void read_one_way(struct finding *f, bool backslashes, const char *sql, size_t size)
@@ -114,6 +132,7 @@ struct look_pieces {
         struct sqlword word, other;     /* the second for the other reading of '\' */
         struct finding finding;
         bool over;                      /* the text has ended; parameter types may follow */
+        bool named;                     /* it is a named statement's */
 };
 
 static void feed_pieces(struct look_pieces *p, const char *text, size_t n)
@@ -131,12 +150,15 @@ static void feed_pieces(struct look_pieces *p, const char *text, size_t n)
         sqlword_end(&p->other);
 }
 
-static void begin_pieces(struct track_client *c, const char *sql, size_t size)
+static void begin_pieces(struct track_client *c, const struct settings *reported, bool named,
+                         const char *sql, size_t size)
 {
         struct look_pieces *p = own_new(struct look_pieces);
         free(c->lexer);
         c->lexer = p;
+        p->named = named;
         p->finding.c = c;
+        p->finding.reported = reported;
         sqlword_init(&p->word, false, found, &p->finding);
         sqlword_init(&p->other, true, found, &p->finding);
         sqlword_encoding(&p->word, settings_get(c->wanted, "client_encoding"));
@@ -155,15 +177,16 @@ static enum track_verdict look_text(struct track_client *c, const struct track_s
         struct finding f = {.c = c, .reported = t ? t->reported : c->known};
         if (piece->ends) {
                 read_text(&f, sql, size);
+                out->marks = f.marks;
         } else {
-                begin_pieces(c, sql, size);
+                begin_pieces(c, f.reported, out->named, sql, size);
+                out->marks = c->lexer->finding.marks;
         }
+        out->pins = out->marks.pins;
         if (out->named)
-                f.pins |= PIN_BIT(PIN_STATEMENT);
-        if (out->unnamed && piece->length > STATEMENTS_UNNAMED_MAX)
-                f.pins |= PIN_BIT(PIN_UNNAMED);
-        out->effects = f.effects;
-        out->pins = f.pins & ~c->pins.kinds;
+                out->pins |= PIN_BIT(PIN_STATEMENT);
+        if (out->unnamed && !statements_fit(piece))
+                out->pins |= PIN_BIT(PIN_UNNAMED);
         return TRACK_FORWARD;
 }
 
@@ -179,6 +202,7 @@ static bool look_names(const struct frame_piece *piece, struct track_request *ou
                 if (request_bind(p, n, !piece->ends, &bind) != FRAME_READY)
                         return violation(e, "a malformed Bind");
                 out->unnamed = bind.statement[0] == '\0';
+                out->portal = bind.portal[0] == '\0';
                 return true;
         case 'D':
         case 'C':
@@ -190,20 +214,31 @@ static bool look_names(const struct frame_piece *piece, struct track_request *ou
         case 'E':
                 if (request_execute(p, n, &execute) != FRAME_READY)
                         return violation(e, "a malformed Execute");
+                out->portal = execute.portal[0] == '\0';
                 return true;
         default:
                 return true;
         }
 }
 
-enum track_verdict track_look(struct track_client *c, const struct track_server *t,
-                              const struct frame_piece *piece, struct track_request *out,
-                              struct error *e)
+/* What an Execute may do. Certain is only what the unnamed portal runs, if it was bound to the unnamed
+ * statement. */
+static struct statement_marks executed_marks(const struct statements *s, const struct track_request *r)
 {
-        *out = (struct track_request){.type = piece->type, .begins = piece->begins,
-                                      .ends = piece->ends, .whole = frame_whole(piece)};
-        if (!piece->begins)
-                return TRACK_FORWARD;
+        struct statement_marks m = s->unnamed;
+        if (!r->portal || !s->bound) {
+                statements_mark(&m, s->named.effects, s->named.pins);
+                statements_mark(&m, s->portals.effects, s->portals.pins);
+        } else if (m.effects & EFFECT(EXECUTE)) {
+                statements_mark(&m, s->named.effects, s->named.pins);
+        }
+        return m;
+}
+
+static enum track_verdict look_begin(struct track_client *c, const struct track_server *t,
+                                     const struct frame_piece *piece, struct track_request *out,
+                                     struct error *e)
+{
         switch (piece->type) {
         case 'X':
                 return TRACK_GOODBYE;
@@ -219,9 +254,33 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         case 'Q':
         case 'P':
                 return look_text(c, t, piece, out, e);
+        case 'F':
+                /* A function by its number: it may do anything that a function can. */
+                out->pins = PIN_BIT(PIN_ADVISORY);
+                return TRACK_FORWARD;
+        case 'E':
+                if (!look_names(piece, out, e))
+                        return TRACK_BAD;
+                out->marks = executed_marks(&c->statements, out);
+                out->pins = out->marks.pins;
+                return TRACK_FORWARD;
         default:
                 return look_names(piece, out, e) ? TRACK_FORWARD : TRACK_BAD;
         }
+}
+
+enum track_verdict track_look(struct track_client *c, const struct track_server *t,
+                              const struct frame_piece *piece, struct track_request *out,
+                              struct error *e)
+{
+        *out = (struct track_request){.type = piece->type, .begins = piece->begins,
+                                      .ends = piece->ends, .whole = frame_whole(piece)};
+        /* A message that began without a server was swallowed, and is to its end. */
+        if (!piece->begins)
+                return t ? TRACK_FORWARD : TRACK_SWALLOW;
+        enum track_verdict v = look_begin(c, t, piece, out, e);
+        out->pins &= ~c->pins.kinds;
+        return v;
 }
 
 /* ---- taking effect ---- */
@@ -238,39 +297,42 @@ static void apply_text(struct track_client *c, const struct track_server *t,
         read_text(&f, sql, size);
 }
 
-/* A first piece: from here on what the lexer finds takes effect as it comes. */
-static void apply_pieces(struct track_client *c, const struct track_server *t, bool executed)
+/* A first piece: from here on what the lexer finds takes effect as it comes. It is never certain: the
+ * text is read both ways. */
+static void apply_pieces(struct track_client *c, bool executed)
 {
         struct look_pieces *p = c->lexer;
-        p->finding.reported = t->reported;
         p->finding.apply = true;
         p->finding.executed = executed;
-        for (unsigned e = 0; e < SQL_EFFECT_COUNT; e++) {
-                if (p->finding.effects & 1u << e)
-                        apply_effect(&p->finding, (enum sql_effect) e, NULL);
-        }
+        if (p->finding.marks.pins & PIN_BIT(PIN_SET))
+                pins_add(&c->pins, PIN_SET, NULL);
+        apply_marks(c, &p->finding.marks, executed);
 }
 
-void look_apply(struct track_client *c, const struct track_server *t,
-                          const struct track_request *r, const struct frame_piece *piece,
-                          bool executed)
+void look_apply(struct track_client *c, const struct track_server *t, const struct track_request *r,
+                const struct frame_piece *piece, bool executed)
 {
         if (!piece->ends)
-                apply_pieces(c, t, executed);
-        else if (r->effects)
+                apply_pieces(c, executed);
+        else if (r->marks.effects)
                 apply_text(c, t, piece, executed);
 }
 
-bool look_continue(struct track_client *c, const struct frame_piece *piece)
+bool look_continue(struct track_client *c, const struct track_server *t,
+                   const struct frame_piece *piece)
 {
         struct look_pieces *p = c->lexer;
+        struct statements *s = &c->statements;
+        p->finding.reported = t->reported;      /* it may be another one at each piece */
         feed_pieces(p, (const char *) piece->data, piece->size);
-        if (piece->type == 'P')
-                c->statements.named_effects |= p->finding.effects;
+        if (piece->type == 'P') {
+                const struct statement_marks *m = &p->finding.marks;
+                statements_mark(p->named ? &s->named : &s->unnamed, m->effects, m->pins);
+                statements_mark(&s->portals, m->effects, m->pins);
+        }
         if (!piece->ends)
                 return false;
-        free(p);
-        c->lexer = NULL;
+        look_drop(c);
         return true;
 }
 
@@ -280,14 +342,16 @@ void look_drop(struct track_client *c)
         c->lexer = NULL;
 }
 
-void look_execute(struct track_client *c, const struct track_server *t, uint32_t effects)
+void look_execute(struct track_client *c, const struct track_server *t, const struct track_request *r)
 {
-        struct finding f = {.c = c, .reported = t->reported, .apply = true, .executed = true};
-        for (unsigned e = 0; effects && e < SQL_EFFECT_COUNT; e++) {
-                /* A SET of an unknown name was judged when it was parsed. */
-                if (effects & 1u << e && e != SQL_SET)
-                        apply_effect(&f, (enum sql_effect) e, NULL);
+        const struct statements *s = &c->statements;
+        if (!r->marks.effects && !r->marks.pins)
+                return;
+        if (!r->portal || !s->bound) {
+                apply_marks(c, &r->marks, true);
+                return;
         }
-        if (effects & 1u << SQL_SET && c->pins.kinds & PIN_BIT(PIN_SET))
-                pins_add(&c->pins, PIN_SET, NULL);
+        struct frame_piece parse = {.type = 'P', .begins = true, .ends = true, .messages = 1,
+                                    .length = s->size, .data = s->message, .size = s->size};
+        apply_text(c, t, &parse, true);
 }

@@ -18,10 +18,11 @@ enum track_verdict {
 struct track_request {
         uint8_t type;
         bool begins, ends, whole;
-        uint32_t effects;               /* bits of enum sql_effect */
-        uint32_t pins;                  /* kinds this message would add */
+        struct statement_marks marks;   /* of its text */
+        uint32_t pins;                  /* kinds this message would add to what is held */
         bool unnamed;                   /* Parse, Bind, Describe, Close of the unnamed statement */
         bool named;                     /* Parse or Close of a named one */
+        bool portal;                    /* Bind, Execute: the unnamed portal */
 };
 
 /* Judges a piece of a client's message. `t` is the server the client has, or NULL. */
@@ -34,10 +35,12 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
 void look_apply(struct track_client *c, const struct track_server *t, const struct track_request *r,
                 const struct frame_piece *piece, bool executed);
 /* The following pieces; true at the last. */
-bool look_continue(struct track_client *c, const struct frame_piece *piece);
+bool look_continue(struct track_client *c, const struct track_server *t,
+                   const struct frame_piece *piece);
 /* A message whose first piece was judged is not sent after all. */
 void look_drop(struct track_client *c);
-/* Effects of a statement that was prepared earlier, by their bits, happen now. */
-void look_execute(struct track_client *c, const struct track_server *t, uint32_t effects);
+/* An Execute is being sent: what was prepared earlier happens now. */
+void look_execute(struct track_client *c, const struct track_server *t,
+                  const struct track_request *r);
 
 #endif

@@ -40,7 +40,7 @@ static const struct kind kinds[PIN_KINDS] = {
 /* Effects after which something audited may be gone. */
 #define MAY_END                                                                                    \
         (EFFECT(UNLISTEN) | EFFECT(ADVISORY_UNLOCK) | EFFECT(CLOSE) | EFFECT(DEALLOCATE) |         \
-         EFFECT(DROP) | EFFECT(DISCARD_TEMP))
+         EFFECT(DROP) | EFFECT(DISCARD_TEMP) | EFFECT(DISCARD_ALL))
 
 static uint32_t audited_kinds(void)
 {
@@ -68,6 +68,7 @@ static void forget_names(struct pins *p, uint16_t which)
         for (unsigned i = 0; i < PINS_NAMES; i++) {
                 if (!(which & 1u << i))
                         continue;
+                p->forgotten = p->forgotten || p->name[i];
                 free(p->name[i]);
                 p->name[i] = NULL;
                 p->fresh_names &= (uint16_t) ~(1u << i);
@@ -120,7 +121,7 @@ int pins_kind_of(enum sql_effect effect, const char *name)
 static void add_name(struct pins *p, const char *name)
 {
         int empty = -1;
-        for (int i = 0; i < PINS_NAMES; i++) {
+        for (int i = 0; name && i < PINS_NAMES; i++) {
                 if (!p->name[i]) {
                         empty = i;
                 } else if (strcasecmp(p->name[i], name) == 0) {
@@ -130,6 +131,7 @@ static void add_name(struct pins *p, const char *name)
         }
         if (empty < 0) {
                 p->many_names = true;
+                p->reset_many = false;
                 return;
         }
         p->name[empty] = own_string(name);
@@ -142,11 +144,17 @@ void pins_add(struct pins *p, enum pin_kind kind, const char *name)
                 p->fresh |= PIN_BIT(kind);
         p->kinds |= PIN_BIT(kind);
         p->since_audit |= PIN_BIT(kind);
-        if (kind == PIN_SET) {
-                if (name)
-                        add_name(p, name);
-                else
-                        p->many_names = true;
+        p->reset_kinds &= ~PIN_BIT(kind);
+        if (kind == PIN_SET)
+                add_name(p, name);
+}
+
+void pins_add_again(struct pins *p, uint32_t which)
+{
+        bool known = p->kinds & PIN_BIT(PIN_SET) && !p->forgotten && !p->reset_names;
+        for (unsigned k = 0; which && k < PIN_KINDS; k++) {
+                if (which & PIN_BIT(k) && !(k == PIN_SET && known))
+                        pins_add(p, (enum pin_kind) k, NULL);
         }
 }
 
@@ -154,6 +162,15 @@ void pins_drop(struct pins *p, enum pin_kind kind)
 {
         p->kinds &= ~PIN_BIT(kind);
         p->fresh &= ~PIN_BIT(kind);
+}
+
+bool pins_may_set(const struct pins *p, const char *name)
+{
+        for (unsigned i = 0; i < PINS_NAMES; i++) {
+                if (p->name[i] && strcasecmp(p->name[i], name) == 0)
+                        return true;
+        }
+        return p->many_names || p->kinds & PIN_BIT(PIN_SET_CONFIG);
 }
 
 static void reset_name(struct pins *p, const char *name)
@@ -164,73 +181,71 @@ static void reset_name(struct pins *p, const char *name)
         }
 }
 
-void pins_see(struct pins *p, enum sql_effect effect, const char *name)
-{
-        int kind = pins_kind_of(effect, name);
-        /* What comes after an end is not ended by it. */
-        if (kind == PIN_SET || kind == PIN_SET_CONFIG)
-                p->ended &= ~(EFFECT(RESET_ALL) | EFFECT(DISCARD_ALL));
-        if (kind == PIN_SET_CONFIG)
-                p->reset_names = 0;
-        if (kind == PIN_SEQUENCE)
-                p->ended &= ~(EFFECT(DISCARD_SEQUENCES) | EFFECT(DISCARD_ALL));
-        if (kind >= 0)
-                pins_add(p, (enum pin_kind) kind, name);
-        else
-                p->ended |= 1u << effect;
-        if (effect == SQL_RESET && name)
-                reset_name(p, name);
-}
-
 /* RESET ALL leaves these two alone. */
 static bool survives_reset_all(const char *name)
 {
         return strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0;
 }
 
-static void apply_reset_all(struct pins *p, bool discard)
+static void reset_all(struct pins *p, bool discard)
 {
         for (unsigned i = 0; i < PINS_NAMES; i++) {
                 if (p->name[i] && (discard || !survives_reset_all(p->name[i])))
-                        forget_names(p, (uint16_t) (1u << i));
+                        p->reset_names |= (uint16_t) (1u << i);
         }
-        p->many_names = false;
-        pins_drop(p, PIN_SET_CONFIG);
+        p->reset_kinds |= PIN_BIT(PIN_SET_CONFIG);
+        p->reset_many = p->reset_many || discard;
+}
+
+/* What is ended is what came before: pins_add() takes it back. */
+static void see_end(struct pins *p, enum sql_effect effect, const char *name)
+{
+        p->ended |= 1u << effect;
+        if (effect == SQL_RESET && name)
+                reset_name(p, name);
+        if (effect == SQL_RESET_ALL || effect == SQL_DISCARD_ALL)
+                reset_all(p, effect == SQL_DISCARD_ALL);
+        if (effect == SQL_DISCARD_SEQUENCES || effect == SQL_DISCARD_ALL)
+                p->reset_kinds |= PIN_BIT(PIN_SEQUENCE);
+}
+
+void pins_see(struct pins *p, enum sql_effect effect, const char *name)
+{
+        int kind = pins_kind_of(effect, name);
+        if (kind >= 0)
+                pins_add(p, (enum pin_kind) kind, name);
+        else
+                see_end(p, effect, name);
 }
 
 static void done(struct pins *p)
 {
-        if (p->ended & EFFECT(DISCARD_ALL)) {
-                apply_reset_all(p, true);
-                pins_drop(p, PIN_SEQUENCE);
-                p->doubt = true;
-        }
-        if (p->ended & EFFECT(RESET_ALL))
-                apply_reset_all(p, false);
-        if (p->ended & EFFECT(DISCARD_SEQUENCES))
-                pins_drop(p, PIN_SEQUENCE);
+        p->kinds &= ~p->reset_kinds;
+        p->many_names = p->many_names && !p->reset_many;
         forget_names(p, p->reset_names);
+}
+
+static void undone(struct pins *p)
+{
+        p->many_names = p->many_names && !(p->fresh & PIN_BIT(PIN_SET));
+        p->kinds &= ~(p->fresh & undone_kinds());
+        forget_names(p, p->fresh_names);
 }
 
 void pins_settle(struct pins *p, enum pins_outcome outcome)
 {
-        if (!p->kinds) {
-                p->ended = p->fresh = 0;
-                return;
-        }
-        if (outcome == PINS_DONE) {
+        if (outcome == PINS_DONE)
                 done(p);
-        } else if (outcome == PINS_UNDONE) {
-                p->kinds &= ~(p->fresh & undone_kinds());
-                forget_names(p, p->fresh_names);
-        }
+        else if (outcome == PINS_UNDONE)
+                undone(p);
         if (!any_name(p))
                 pins_drop(p, PIN_SET);
-        if (p->ended & MAY_END || outcome != PINS_DONE)
+        if (p->kinds && (p->ended & MAY_END || outcome != PINS_DONE))
                 p->doubt = true;
-        p->fresh = 0;
+        p->fresh = p->ended = p->reset_kinds = 0;
         p->fresh_names = p->reset_names = 0;
-        p->ended = 0;
+        p->reset_many = false;
+        p->forgotten = p->forgotten && p->kinds;
 }
 
 bool pins_want_audit(const struct pins *p)
@@ -246,9 +261,18 @@ void pins_audit_sent(struct pins *p)
 
 void pins_audited(struct pins *p, uint32_t bits)
 {
+        uint32_t unexplained = bits;
         for (unsigned k = 0; k < PIN_KINDS; k++) {
                 if (kinds[k].bit && !(kinds[k].bit & bits) && !(p->since_audit & PIN_BIT(k)))
                         pins_drop(p, (enum pin_kind) k);
+                if (p->kinds & PIN_BIT(k))
+                        unexplained &= ~kinds[k].bit;
+        }
+        /* What is there that nobody had seen coming. */
+        for (unsigned k = 0; bits != UINT32_MAX && k < PIN_KINDS; k++) {
+                if (kinds[k].bit & unexplained)
+                        p->kinds |= PIN_BIT(k);
+                unexplained &= ~kinds[k].bit;
         }
 }
 

@@ -52,8 +52,10 @@ struct pins {
         uint32_t since_audit;           /* kinds that came after the audit was sent */
         char *name[PINS_NAMES];         /* parameters that were SET */
         uint16_t fresh_names;           /* bit i: name[i] came since the server was last quiet */
-        uint16_t reset_names;           /* bit i: name[i] was RESET since then */
-        bool many_names;
+        uint16_t reset_names;           /* bit i: name[i] was RESET since then, and not SET again */
+        uint32_t reset_kinds;           /* likewise of kinds: RESET ALL, DISCARD */
+        bool many_names, reset_many;
+        bool forgotten;                 /* a name was, since `kinds` was 0: SET again, it is unknown */
         bool doubt;                     /* something may have ended: ask the server */
 };
 
@@ -65,7 +67,11 @@ int pins_kind_of(enum sql_effect effect, const char *name);
 /* An effect is about to be sent. `name` for SET and RESET, may be NULL: unknown. */
 void pins_see(struct pins *p, enum sql_effect effect, const char *name);
 void pins_add(struct pins *p, enum pin_kind kind, const char *name);
+/* What was added before, its names with it, happens again: which of them isn't known. */
+void pins_add_again(struct pins *p, uint32_t which);
 void pins_drop(struct pins *p, enum pin_kind kind);
+/* May the client have SET this parameter, so that its value is not the broker's to choose? */
+bool pins_may_set(const struct pins *p, const char *name);
 static inline bool pins_hold(const struct pins *p)
 {
         return p->kinds != 0;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include "base/own.h"
 #include "wire/compose.h"
 
 /* RESET SESSION AUTHORIZATION takes the role with it, so RESET ROLE follows: it leads back to the
@@ -94,8 +95,10 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
         const char *name, *value;
         while (settings_next(c->wanted, &at, &name, &value)) {
                 const char *reported = settings_get(t->reported, name);
+                if (!restore_settable(name))
+                        continue;
                 if (reported) {
-                        if (!restore_settable(name) || (!all && strcmp(reported, value) == 0))
+                        if (!all && strcmp(reported, value) == 0)
                                 continue;
                         if (!all && half_datestyle(name, value))
                                 append_reset(sql, name);
@@ -103,7 +106,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 }
                 const char *applied = settings_get(t->applied, name);
-                if (applied && strcmp(applied, value) == 0)
+                if ((applied && strcmp(applied, value) == 0) || pins_may_set(&c->pins, name))
                         continue;
                 append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
@@ -117,7 +120,6 @@ static void send_sql(struct track_server *t, struct bytes *sql, enum turn_owner 
         bytes_append(sql, "", 1);
         compose_query(out, (const char *) bytes_data(sql));
         turns_sent(&t->turns, TURN_QUERY, owner);
-        t->unnamed = false;
 }
 
 static void tell(struct track_client *c, const struct track_server *t, bool settable,
@@ -131,6 +133,10 @@ static void tell(struct track_client *c, const struct track_server *t, bool sett
                         continue;
                 if (told && !settable && restore_settable(name))
                         continue;
+                /* The server spells it so: what the client said at its start means this. */
+                const char *start = settings_get(c->startup, name);
+                if (settable && told && start && strcmp(start, told) == 0)
+                        settings_put(&c->startup, name, value);
                 want(c, name, value);
                 compose_parameter(extra, name, value);
         }
@@ -224,18 +230,53 @@ static void back_to_start(struct track_client *c, const char *name, struct bytes
                 compose_parameter(extra, known, start);
 }
 
-void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra)
+void restore_see(struct track_client *c, enum sql_effect effect, const char *name)
+{
+        if (effect == SQL_RESET_ALL || effect == SQL_DISCARD_ALL) {
+                OWN(free) char *role = own_string(settings_get(c->resets, "role"));
+                c->reset_all = true;
+                settings_clear(&c->resets);
+                if (role)
+                        settings_put(&c->resets, "role", role);
+        } else if (effect == SQL_RESET && name) {
+                settings_put(&c->resets, name, "reset");
+        } else if (effect == SQL_SET && name && restore_resets(c)) {
+                settings_put(&c->resets, name, "set");
+        }
+        if (effect == SQL_DISCARD_ALL)
+                c->maybe_reset = true;
+}
+
+bool restore_resets(const struct track_client *c)
+{
+        return c->reset_all || settings_count(c->resets) > 0;
+}
+
+/* RESET ALL leaves the role alone, and what is known of it: whoever gets the server next must know of it. */
+static void forget_applied(struct track_client *c, struct track_server *t)
 {
         size_t at = 0;
         const char *name, *value;
         if (c->reset_all) {
+                OWN(free) char *role = own_string(settings_get(t->applied, "role"));
                 settings_clear(&t->applied);
-                while (settings_next(c->startup, &at, &name, &value))
-                        back_to_start(c, name, extra);
-        } else {
-                settings_remove(&t->applied, c->reset_one);
-                back_to_start(c, c->reset_one, extra);
+                if (role)
+                        settings_put(&t->applied, "role", role);
         }
+        while (settings_next(c->resets, &at, &name, &value))
+                settings_remove(&t->applied, name);
+}
+
+void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(c->startup, &at, &name, &value)) {
+                const char *last = settings_get(c->resets, name);
+                if (last ? strcmp(last, "reset") == 0 : c->reset_all)
+                        back_to_start(c, name, extra);
+        }
+        forget_applied(c, t);
         settings_unref(t->aligned);
         t->aligned = NULL;
 }

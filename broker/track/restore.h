@@ -21,6 +21,10 @@ void restore_told(struct track_client *c, struct track_server *t, const char *na
                   const char *value);
 /* Tells the client reported values that are not what it was told last. */
 void restore_tell(struct track_client *c, struct track_server *t, struct bytes *extra);
+/* A RESET, DISCARD ALL or SET is sent, in this order. */
+void restore_see(struct track_client *c, enum sql_effect effect, const char *name);
+/* Was there a RESET since the server was last quiet? */
+bool restore_resets(const struct track_client *c);
 /* RESET led the server back to its own defaults; the client's are what it said at the start. */
 void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra);
 

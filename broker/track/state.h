@@ -17,7 +17,7 @@ struct track_server {
         uint8_t verdict;                /* on the message that is coming, an enum track_verdict */
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
-        bool unnamed;                   /* an unnamed statement, whoever's, may be here */
+        bool inside;                    /* a client's message was sent in part */
         bool restore_failed;            /* a reset or SET of the broker's own was refused ... */
         struct error *restore_reason;   /* ... with these words of the server; NULL = not yet */
         struct settings *reported;      /* what the server last reported */
@@ -26,6 +26,8 @@ struct track_server {
         uint32_t audit_bits;
         struct track_span {
                 uint32_t tags, begins, commits, rollbacks, readies;
+                uint32_t idles;         /* ReadyForQuery outside of a transaction */
+                uint32_t ends;          /* rollbacks since the last one inside: not TO SAVEPOINT */
                 bool error, first_begin, last_rollback;
         } span;                         /* what came since the server was last quiet */
 };
@@ -40,7 +42,7 @@ struct track_client {
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
         bool maybe_reset;               /* DISCARD ALL, or a RESET that can't be read for certain */
         bool reset_all;                 /* RESET ALL or DISCARD ALL was sent, outcome not known yet */
-        char reset_one[64];             /* RESET name likewise; "" = none */
+        struct settings *resets;        /* likewise names, after that: "reset", or "set" again */
 };
 
 /* Must texts be read both with and without '\' as an escape? (standard_conforming_strings is off,

@@ -7,28 +7,38 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "wire/frame.h"
 
 #define STATEMENTS_UNNAMED_MAX 8192     /* a longer unnamed statement pins instead */
 
+/* What texts do: bits of enum sql_effect, and of the kinds of pins they bring. */
+struct statement_marks {
+        uint32_t effects, pins;
+};
+
 struct statements {
-        uint32_t named_effects;         /* bits of enum sql_effect, of all named statements together */
-        uint32_t unnamed_effects;
-        uint8_t *unnamed;               /* the Parse message, NULL if there is none or it was too long */
-        uint32_t unnamed_size, unnamed_room;
-        uint32_t owed;                  /* Parses that the server has not answered yet ... */
-        uint32_t place;                 /* ... and which of them is the remembered one; 0: it is accepted */
+        struct statement_marks named;   /* of all named statements together, PREPAREd ones, too */
+        struct statement_marks portals; /* of unnamed ones since the server was last quiet */
+        struct statement_marks unnamed;
+        uint8_t *message;               /* the unnamed one's Parse message ... */
+        uint32_t size, room;            /* ... size 0: there is none, or it was too long */
         bool here;                      /* the server that is held has it (or failed to) */
+        bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain */
 };
 
 void statements_init(struct statements *s);
 void statements_free(struct statements *s);
-/* A whole Parse message of the unnamed statement is about to be sent. */
+static inline bool statements_fit(const struct frame_piece *parse)
+{
+        return frame_whole(parse) && parse->length <= STATEMENTS_UNNAMED_MAX;
+}
+/* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
-/* A Parse was sent. */
-void statements_sent(struct statements *s, bool unnamed);
-/* The next Parse was accepted; or so many were not, for an error. */
-void statements_accepted(struct statements *s);
-void statements_refused(struct statements *s, uint32_t count);
+static inline void statements_mark(struct statement_marks *m, uint32_t effects, uint32_t pins)
+{
+        m->effects |= effects;
+        m->pins |= pins;
+}
 
 #endif

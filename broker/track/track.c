@@ -16,87 +16,92 @@ static void bring_unnamed(struct track_client *c, struct track_server *t, struct
 {
         static const uint8_t close_unnamed[] = {'C', 0, 0, 0, 6, 'S', 0};
         struct statements *s = &c->statements;
-        if (s->here || t->turns.skipping)
+        if (s->here || !turns_heeded(&t->turns))
                 return;
         s->here = true;
-        if (s->unnamed_size) {
-                bytes_append(before, s->unnamed, s->unnamed_size);
+        if (s->size) {
+                bytes_append(before, s->message, s->size);
                 turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
-                t->unnamed = true;
-        } else if (t->unnamed) {
+        } else {
                 bytes_append(before, close_unnamed, sizeof close_unnamed);
                 turns_sent(&t->turns, TURN_CLOSE, TURN_REPARSE);
-                t->unnamed = false;
         }
+}
+
+/* There is no unnamed statement any more, neither the client's nor, on this server, anyone's. */
+static void drop_unnamed(struct track_client *c)
+{
+        statements_forget(&c->statements);
+        c->statements.here = true;
+        pins_drop(&c->pins, PIN_UNNAMED);
 }
 
 static void send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
                        const struct frame_piece *piece)
 {
-        if (!t->turns.skipping)
+        if (turns_heeded(&t->turns)) {
                 t->unsynced = false;
-        statements_forget(&c->statements);
-        c->statements.here = true;
-        t->unnamed = false;
-        pins_drop(&c->pins, PIN_UNNAMED);
-        look_apply(c, t, r, piece, true);
+                drop_unnamed(c);
+                look_apply(c, t, r, piece, true);
+        }
         turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
+}
+
+static void remember_unnamed(struct track_client *c, const struct track_request *r,
+                             const struct frame_piece *piece)
+{
+        struct statements *s = &c->statements;
+        drop_unnamed(c);
+        if (statements_fit(piece))
+                statements_remember(s, piece->data, piece->size);
+        else
+                pins_add(&c->pins, PIN_UNNAMED, NULL);
+        s->unnamed = r->marks;
+        statements_mark(&s->portals, r->marks.effects, r->marks.pins);
 }
 
 static void send_parse(struct track_client *c, struct track_server *t, const struct track_request *r,
                        const struct frame_piece *piece)
 {
-        struct statements *s = &c->statements;
-        look_apply(c, t, r, piece, false);
-        if (!t->turns.skipping)
-                statements_sent(s, r->unnamed);
-        else if (r->unnamed)
-                return;                 /* the server skips it, too, and keeps the one it has */
-        if (r->named) {
-                pins_add(&c->pins, PIN_STATEMENT, NULL);
-                s->named_effects |= r->effects;
-        } else {
-                s->here = true;
-                s->unnamed_effects = r->effects;
-                t->unnamed = true;
-                pins_drop(&c->pins, PIN_UNNAMED);
-                if (r->whole)
-                        statements_remember(s, piece->data, piece->size);
-                if (piece->length > STATEMENTS_UNNAMED_MAX) {
-                        statements_forget(s);
-                        pins_add(&c->pins, PIN_UNNAMED, NULL);
+        enum turn_kind kind = r->named ? TURN_PARSE : TURN_UNNAMED;
+        if (turns_heeded(&t->turns)) {
+                look_apply(c, t, r, piece, false);
+                if (r->named) {
+                        pins_add(&c->pins, PIN_STATEMENT, NULL);
+                        statements_mark(&c->statements.named, r->marks.effects, r->marks.pins);
+                } else {
+                        remember_unnamed(c, r, piece);
                 }
-                s->unnamed_effects = r->effects;
         }
-        turns_sent(&t->turns, TURN_PARSE, TURN_CLIENT);
+        turns_sent(&t->turns, kind, TURN_CLIENT);
 }
 
-static void send_execute(struct track_client *c, struct track_server *t)
+static void send_bind(struct track_client *c, struct track_server *t, const struct track_request *r,
+                      struct bytes *before)
 {
-        uint32_t effects = c->statements.named_effects | c->statements.unnamed_effects;
-        if (effects)
-                look_execute(c, t, effects);
-        turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
+        if (r->unnamed)
+                bring_unnamed(c, t, before);
+        if (r->portal && turns_heeded(&t->turns))
+                c->statements.bound = r->unnamed && c->statements.size;
+        turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
 }
 
 static void send_close(struct track_client *c, struct track_server *t, const struct track_request *r)
 {
-        if (r->unnamed) {
-                statements_forget(&c->statements);
-                c->statements.here = true;
-                t->unnamed = false;
-        } else if (r->named) {
+        if (r->unnamed && turns_heeded(&t->turns))
+                drop_unnamed(c);
+        else if (r->named)
                 pins_see(&c->pins, SQL_DEALLOCATE, NULL);
-        }
         turns_sent(&t->turns, TURN_CLOSE, TURN_CLIENT);
 }
 
 void track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
                 const struct frame_piece *piece, struct bytes *before)
 {
+        t->inside = !piece->ends;
         if (!piece->begins) {
                 if (c->lexer && (piece->type == 'Q' || piece->type == 'P'))
-                        look_continue(c, piece);
+                        look_continue(c, t, piece);
                 return;
         }
         if (strchr("PBDEC", piece->type))
@@ -109,9 +114,7 @@ void track_send(struct track_client *c, struct track_server *t, const struct tra
                 send_parse(c, t, r, piece);
                 break;
         case 'B':
-                if (r->unnamed)
-                        bring_unnamed(c, t, before);
-                turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
+                send_bind(c, t, r, before);
                 break;
         case 'D':
                 if (r->unnamed)
@@ -119,21 +122,25 @@ void track_send(struct track_client *c, struct track_server *t, const struct tra
                 turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
                 break;
         case 'E':
-                send_execute(c, t);
+                if (turns_heeded(&t->turns))
+                        look_execute(c, t, r);
+                turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
                 break;
         case 'C':
                 send_close(c, t, r);
                 break;
         case 'S':
-                t->unsynced = false;
+                /* During a COPY it is ignored. */
+                t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
                 turns_sent(&t->turns, TURN_SYNC, TURN_CLIENT);
                 break;
         case 'F':
                 /* A function by its number: it may do anything that a function can. */
-                pins_add(&c->pins, PIN_ADVISORY, NULL);
-                c->pins.doubt = true;
-                if (!t->turns.skipping)
+                if (turns_heeded(&t->turns)) {
+                        pins_add(&c->pins, PIN_ADVISORY, NULL);
+                        c->pins.doubt = true;
                         t->unsynced = false;
+                }
                 turns_sent(&t->turns, TURN_FUNCTION, TURN_CLIENT);
                 break;
         case 'c':
@@ -161,7 +168,7 @@ static void cancel_extended(struct track_client *c, struct track_server *t, stru
         turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
         turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
         c->statements.here = false;
-        t->unnamed = t->unsynced = true;
+        t->unsynced = true;
 }
 
 void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead)
@@ -174,9 +181,8 @@ void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, 
         }
         compose_query(instead, fail_as_canceled);
         turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
-        statements_forget(&c->statements);
-        c->statements.here = true;
-        t->unsynced = t->unnamed = false;
+        drop_unnamed(c);
+        t->unsynced = false;
 }
 
 /* ---- lending ---- */
@@ -210,17 +216,18 @@ bool track_idle(const struct track_server *t)
 
 bool track_lendable(const struct track_client *c, const struct track_server *t)
 {
-        return track_quiet(t) && !pins_hold(&c->pins) && !c->lexer && !t->restore_failed;
+        return track_quiet(t) && !t->inside && !t->turns.stray && !pins_hold(&c->pins) && !c->lexer &&
+               !t->restore_failed;
 }
 
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out)
 {
-        if (!track_quiet(t) || !pins_want_audit(&c->pins))
+        bool stray = t->turns.stray && !(c->pins.kinds & PIN_BIT(PIN_UNNAMED));
+        if (!track_quiet(t) || t->inside || !(stray || pins_want_audit(&c->pins)))
                 return false;
         compose_query(out, pins_audit_sql);
         turns_sent(&t->turns, TURN_QUERY, TURN_AUDIT);
         t->audit_bits = UINT32_MAX;
-        t->unnamed = false;
         c->statements.here = false;
         pins_audit_sent(&c->pins);
         return true;
@@ -228,17 +235,18 @@ bool track_audit(struct track_client *c, struct track_server *t, struct bytes *o
 
 bool track_clean(const struct track_client *c, struct track_server *t, struct bytes *out)
 {
-        if (t->turns.count > 0 || t->turns.copy != COPY_NONE || t->restore_failed ||
-            pins_indelible(&c->pins) || c->lexer)
+        if (t->turns.count > 0 || t->turns.copy != COPY_NONE || t->turns.stray ||
+            t->turns.lost || t->inside || t->restore_failed || pins_indelible(&c->pins) || c->lexer)
                 return false;
         bool open = t->unsynced || t->turns.skipping || t->status != 'I';
         if (!open && !pins_hold(&c->pins))
                 return true;
-        if (t->unsynced || t->turns.skipping) {
+        /* Only there is nothing left that a Sync could commit. */
+        if (t->turns.skipping) {
                 compose_sync(out);
                 turns_sent(&t->turns, TURN_SYNC, TURN_CLEAN);
-                t->unsynced = false;
         }
+        t->unsynced = false;
         restore_clean(t, open, out);
         return true;
 }
@@ -265,14 +273,31 @@ static void count_tag(struct track_span *span, const struct frame_piece *piece)
                 span->first_begin = begin;
         span->begins += begin;
         span->rollbacks += span->last_rollback;
+        span->ends += span->last_rollback;
         span->commits += strcmp(tag, "COMMIT") == 0 || strcmp(tag, "PREPARE TRANSACTION") == 0;
+}
+
+static void count_ready(struct track_span *span, char status)
+{
+        span->readies++;
+        span->idles += status == 'I';
+        if (status != 'I')
+                span->ends = 0;
+}
+
+/* A request was completed without a tag: what it did is done all the same. */
+static void count_untagged(struct track_span *span)
+{
+        span->last_rollback = false;
+        span->tags++;
 }
 
 static enum pins_outcome outcome(const struct track_span *s)
 {
         if (!s->error && !s->rollbacks)
                 return PINS_DONE;
-        if (s->first_begin && s->begins == 1 && s->last_rollback && !s->commits)
+        if (s->first_begin && s->begins == 1 && s->last_rollback && s->ends == 1 && s->idles == 1 &&
+            !s->commits)
                 return PINS_UNDONE;
         if (!s->begins && !s->commits && !s->rollbacks && s->readies == 1)
                 return PINS_UNDONE;
@@ -283,18 +308,24 @@ static enum pins_outcome outcome(const struct track_span *s)
 static void settle(struct track_client *c, struct track_server *t, struct bytes *extra)
 {
         enum pins_outcome how = outcome(&t->span);
+        uint32_t before = c->pins.kinds;
         memset(&t->span, 0, sizeof t->span);
         pins_settle(&c->pins, how);
-        if (!(c->pins.kinds & PIN_BIT(PIN_STATEMENT)))
-                c->statements.named_effects = 0;
-        if (how == PINS_DONE && (c->reset_all || c->reset_one[0]))
+        c->statements.portals = (struct statement_marks){0};
+        if (!(c->pins.kinds & (PIN_BIT(PIN_STATEMENT) | PIN_BIT(PIN_PREPARE))))
+                c->statements.named = (struct statement_marks){0};
+        /* A RESET ALL leaves alone what set_config() did to the role. */
+        if (how == PINS_DONE && before & ~c->pins.kinds & PIN_BIT(PIN_SET_CONFIG))
+                t->soiled = true;
+        if (how == PINS_DONE && restore_resets(c))
                 restore_after_reset(c, t, extra);
-        if (c->maybe_reset) {
+        if (c->maybe_reset || (how == PINS_MIXED && restore_resets(c))) {
                 t->soiled = true;
                 restore_forget(t);
         }
+        settings_unref(c->resets);
+        c->resets = NULL;
         c->reset_all = c->maybe_reset = false;
-        c->reset_one[0] = '\0';
 }
 
 static enum track_verdict reply_status(struct track_client *c, struct track_server *t,
@@ -310,8 +341,8 @@ static enum track_verdict reply_status(struct track_client *c, struct track_serv
                 t->aligned = NULL;
                 return TRACK_SWALLOW;
         }
-        if (t->turns.count > 0 && turns_owner(&t->turns) != TURN_CLIENT)
-                return TRACK_SWALLOW;
+        if (t->turns.count > 0 && turns_owner(&t->turns) == TURN_RESTORE)
+                return TRACK_SWALLOW;   /* told when all of it is done */
         restore_told(c, t, p.name, p.value);
         return TRACK_FORWARD;
 }
@@ -325,7 +356,7 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
         if (!c)
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
-                t->span.readies++;
+                count_ready(&t->span, t->status);
                 if (track_quiet(t))
                         settle(c, t, extra);
                 return TRACK_FORWARD;
@@ -365,10 +396,25 @@ static void restore_refused(struct track_server *t, const struct frame_piece *pi
                 error_hint(t->restore_reason, "%s", e.hint);
 }
 
-static enum track_verdict reply_error_response(struct track_client *c, struct track_server *t,
-                                               const struct frame_piece *piece,
-                                               enum turn_owner owner, bool extended)
+/* Without a request there is no error but the last one. */
+static bool is_fatal(const struct frame_piece *piece)
 {
+        struct reply_error e;
+        if (!frame_whole(piece))
+                return true;
+        return reply_error(frame_payload(piece), frame_payload_size(piece), &e) == FRAME_READY &&
+               (strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0);
+}
+
+static enum track_verdict reply_error_response(struct track_client *c, struct track_server *t,
+                                               const struct frame_piece *piece, enum turn_owner owner)
+{
+        struct turns *turns = &t->turns;
+        bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
+        bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
+        bool changes = extended && turns_change_unnamed(turns);
+        if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
+                return TRACK_BAD;
         if (owner == TURN_RESTORE || owner == TURN_CLEAN) {
                 restore_refused(t, piece);
                 return TRACK_SWALLOW;
@@ -376,18 +422,29 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (owner == TURN_AUDIT || !c)
                 return TRACK_SWALLOW;
         t->span.error = true;
-        if (extended) {
+        /* The last Parse of the unnamed statement failed or was skipped. */
+        if (unnamed && !turns_have(turns, TURN_UNNAMED))
+                drop_unnamed(c);
+        if (changes)
                 c->statements.here = false;
-                statements_refused(&c->statements, t->turns.refused);
-        }
         return TRACK_FORWARD;
+}
+
+/* A Sync that was sent ahead of the COPY is ignored: what ends the transaction is still to come. */
+static void copy_begun(struct track_server *t)
+{
+        struct turns *turns = &t->turns;
+        if (turns->ahead && turns_kind(turns) == TURN_EXECUTE && !turns_have(turns, TURN_SYNC) &&
+            !turns_have(turns, TURN_QUERY) && !turns_have(turns, TURN_FUNCTION))
+                t->unsynced = true;
 }
 
 static enum track_verdict judge(struct track_client *c, struct track_server *t,
                                 const struct frame_piece *piece, struct bytes *extra)
 {
         struct turns *turns = &t->turns;
-        enum turn_owner owner = turns->count > 0 ? turns_owner(turns) : TURN_CLIENT;
+        bool stray = piece->type == 'Z' && turns_stray(turns);
+        enum turn_owner owner = turns->count > 0 && !stray ? turns_owner(turns) : TURN_CLIENT;
         enum track_verdict pass = c && owner == TURN_CLIENT ? TRACK_FORWARD : TRACK_SWALLOW;
         switch (piece->type) {
         case 'S':
@@ -396,23 +453,23 @@ static enum track_verdict judge(struct track_client *c, struct track_server *t,
                 return pass;
         case 'A':
                 return c ? TRACK_FORWARD : TRACK_SWALLOW;
-        case 'E': {
-                bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
-                if (turns->count > 0 && !turns_replied(turns, 'E'))
-                        return TRACK_BAD;
-                return reply_error_response(c, t, piece, owner, extended);
-        }
+        case 'E':
+                return reply_error_response(c, t, piece, owner);
         default:
                 break;
         }
         if (!turns_replied(turns, piece->type))
                 return TRACK_BAD;
+        if (stray && turns->count == 0)
+                t->unsynced = false;    /* that Sync was heeded */
         if (piece->type == 'Z')
                 return reply_ready_for_query(c, t, piece, owner, extra);
-        if (piece->type == '1' && c && owner == TURN_CLIENT)
-                statements_accepted(&c->statements);
+        if (piece->type == 'G')
+                copy_begun(t);
         if (piece->type == 'C' && owner == TURN_CLIENT)
                 count_tag(&t->span, piece);
+        if ((piece->type == 's' || piece->type == 'V') && owner == TURN_CLIENT)
+                count_untagged(&t->span);
         if (piece->type == 'D' && owner == TURN_AUDIT)
                 audit_row(t, piece);
         return pass;

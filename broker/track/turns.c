@@ -42,6 +42,7 @@ static void pop(struct turns *t)
                 t->head = (t->head + 1) & (t->size - 1);
                 t->count--;
         } while (t->count > 0 && turns_kind(t) == TURN_COPY_END);
+        t->answered = false;
 }
 
 static enum turn_kind kind_at(const struct turns *t, uint32_t i)
@@ -49,44 +50,64 @@ static enum turn_kind kind_at(const struct turns *t, uint32_t i)
         return (enum turn_kind) (t->ring[(t->head + i) & (t->size - 1)] & 15);
 }
 
-/* Removes the turn at place i, keeping the order of the others. */
-static void remove_at(struct turns *t, uint32_t i)
+static enum turn_owner owner_at(const struct turns *t, uint32_t i)
 {
-        for (; i + 1 < t->count; i++)
-                t->ring[(t->head + i) & (t->size - 1)] = t->ring[(t->head + i + 1) & (t->size - 1)];
-        t->count--;
+        return (enum turn_owner) (t->ring[(t->head + i) & (t->size - 1)] >> 4);
 }
 
 void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner)
 {
         if (t->skipping) {
+                t->lost = t->lost || (t->stray && kind != TURN_SYNC && kind != TURN_COPY_END);
                 if (kind != TURN_SYNC)
                         return;
                 t->skipping = false;
         } else if (t->copy == COPY_IN) {
-                if (kind == TURN_SYNC)
-                        return;
-                t->copy = COPY_NONE;
-                return;         /* the end of the COPY, or what breaks it off: neither is answered */
+                /* The end of the COPY, or what breaks it off: neither is answered. */
+                t->lost = t->lost || (kind != TURN_SYNC && kind != TURN_COPY_END);
+                t->ahead += kind == TURN_SYNC;
+                if (kind != TURN_SYNC)
+                        t->copy = COPY_NONE;
+                return;
         }
         if (kind == TURN_COPY_END && t->count == 0)
                 return;
         push(t, kind, owner);
 }
 
+bool turns_have(const struct turns *t, enum turn_kind kind)
+{
+        for (uint32_t i = 0; i < t->count; i++) {
+                if (kind_at(t, i) == kind)
+                        return true;
+        }
+        return false;
+}
+
+bool turns_change_unnamed(const struct turns *t)
+{
+        for (uint32_t i = 0; i < t->count && kind_at(t, i) != TURN_SYNC; i++) {
+                enum turn_kind kind = kind_at(t, i);
+                if (kind == TURN_UNNAMED || kind == TURN_QUERY || kind == TURN_CLOSE ||
+                    owner_at(t, i) == TURN_REPARSE)
+                        return true;
+        }
+        return false;
+}
+
 bool turns_own_only(const struct turns *t)
 {
         for (uint32_t i = 0; i < t->count; i++) {
-                if (t->ring[(t->head + i) & (t->size - 1)] >> 4 == TURN_CLIENT)
+                if (owner_at(t, i) == TURN_CLIENT)
                         return false;
         }
-        return !t->skipping && t->copy == COPY_NONE;
+        return !t->skipping && t->copy == COPY_NONE && !t->lost;
 }
 
 /* A statement that is parsed anew for the client is the client's. */
 static bool for_client(const struct turns *t, uint32_t i)
 {
-        unsigned owner = t->ring[(t->head + i) & (t->size - 1)] >> 4;
+        enum turn_owner owner = owner_at(t, i);
         return owner == TURN_CLIENT || owner == TURN_REPARSE;
 }
 
@@ -102,8 +123,8 @@ bool turns_owe_client(const struct turns *t, bool *now)
 /* An error in the extended protocol: all that was sent up to the next Sync is skipped. */
 static void skip_to_sync(struct turns *t)
 {
-        while (t->count > 0 && turns_kind(t) != TURN_SYNC) {
-                t->refused += turns_kind(t) == TURN_PARSE && turns_owner(t) == TURN_CLIENT;
+        for (bool first = true; t->count > 0 && turns_kind(t) != TURN_SYNC; first = false) {
+                t->lost = t->lost || (t->stray && !first && turns_kind(t) != TURN_COPY_END);
                 t->head = (t->head + 1) & (t->size - 1);
                 t->count--;
         }
@@ -113,20 +134,25 @@ static void skip_to_sync(struct turns *t)
 /* COPY FROM STDIN begins: what was sent ahead meets the server in that state. */
 static void copy_in_begins(struct turns *t)
 {
+        uint8_t copying = t->ring[t->head];
         t->copy = COPY_IN;
-        while (t->count > 1) {
-                enum turn_kind next = kind_at(t, 1);
-                remove_at(t, 1);
-                if (next == TURN_SYNC)
-                        continue;
-                t->copy = COPY_NONE;
-                return;
+        t->ahead = 0;
+        while (t->count > 1 && t->copy == COPY_IN) {
+                enum turn_kind kind = kind_at(t, 1);
+                t->lost = t->lost || (kind != TURN_SYNC && kind != TURN_COPY_END);
+                t->ahead += kind == TURN_SYNC;
+                if (kind != TURN_SYNC)
+                        t->copy = COPY_NONE;
+                t->head = (t->head + 1) & (t->size - 1);
+                t->count--;
         }
+        t->ring[t->head] = copying;
 }
 
 static bool error(struct turns *t)
 {
-        t->refused = 0;
+        t->stray = t->ahead;
+        t->ahead = 0;
         if (t->count == 0)
                 return t->skipping;
         t->copy = COPY_NONE;
@@ -134,7 +160,8 @@ static bool error(struct turns *t)
         case TURN_QUERY:
         case TURN_FUNCTION:
         case TURN_SYNC:
-                return true;            /* its ReadyForQuery follows */
+                t->answered = true;     /* its ReadyForQuery follows */
+                return true;
         default:
                 skip_to_sync(t);
                 return true;
@@ -152,10 +179,26 @@ static bool completes(struct turns *t)
         return true;
 }
 
-static bool ready(struct turns *t)
+/* May the head end with a ReadyForQuery now? A Query gets some other reply first. */
+static bool may_end(const struct turns *t)
 {
         enum turn_kind kind = turns_kind(t);
-        if ((kind != TURN_QUERY && kind != TURN_FUNCTION && kind != TURN_SYNC) || t->copy != COPY_NONE)
+        return kind == TURN_SYNC || ((kind == TURN_QUERY || kind == TURN_FUNCTION) && t->answered);
+}
+
+bool turns_stray(const struct turns *t)
+{
+        return t->stray > 0 && (t->count == 0 || !may_end(t));
+}
+
+static bool ready(struct turns *t)
+{
+        if (turns_stray(t)) {
+                t->stray--;
+                t->skipping = false;
+                return true;
+        }
+        if (t->count == 0 || !may_end(t) || t->copy != COPY_NONE)
                 return false;
         pop(t);
         return true;
@@ -187,12 +230,8 @@ static bool copy_out_ends(struct turns *t)
         return was;
 }
 
-bool turns_replied(struct turns *t, uint8_t type)
+static bool answers(struct turns *t, uint8_t type)
 {
-        if (type == 'E')
-                return error(t);
-        if (t->count == 0)
-                return false;
         switch (type) {
         case 'D':
                 return t->copy == COPY_NONE &&
@@ -200,12 +239,10 @@ bool turns_replied(struct turns *t, uint8_t type)
         case 'C':
         case 'I':
                 return completes(t);
-        case 'Z':
-                return ready(t);
         case 'T':
                 return turns_kind(t) == TURN_QUERY || ends(t, TURN_DESCRIBE);
         case '1':
-                return ends(t, TURN_PARSE);
+                return ends(t, TURN_PARSE) || ends(t, TURN_UNNAMED);
         case '2':
                 return ends(t, TURN_BIND);
         case '3':
@@ -229,4 +266,17 @@ bool turns_replied(struct turns *t, uint8_t type)
         default:
                 return false;
         }
+}
+
+bool turns_replied(struct turns *t, uint8_t type)
+{
+        if (type == 'E')
+                return error(t);
+        if (type == 'Z')
+                return ready(t);
+        t->stray = t->ahead = 0;
+        if (t->count == 0)
+                return false;
+        t->answered = true;
+        return answers(t, type);
 }

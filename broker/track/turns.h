@@ -6,7 +6,11 @@
  *    protocol the server skips everything up to the next Sync, a pipelined Query included;
  *  - during COPY FROM STDIN the server ignores Sync and Flush, and any other request but CopyData,
  *    CopyDone and CopyFail ends the COPY with an error and is itself lost;
- *  - CopyDone and CopyFail outside a COPY are ignored. */
+ *  - CopyDone and CopyFail outside a COPY are ignored;
+ *  - a Sync sent ahead of a COPY FROM STDIN is ignored, too, if the server reads it during the COPY;
+ *    if the COPY fails before that, it is answered. That can't be told from outside: such a stray
+ *    ReadyForQuery may come until the server has answered something that was sent later. Of other
+ *    requests sent ahead it is the same, but nobody sends them; nobody else gets that server. */
 #ifndef PGB_TRACK_TURNS_H
 #define PGB_TRACK_TURNS_H
 
@@ -15,8 +19,10 @@
 #include <stdint.h>
 
 #define TURNS_KINDS(X)                                                                             \
-        X(QUERY) X(FUNCTION) X(SYNC) X(PARSE) X(BIND) X(DESCRIBE) X(EXECUTE) X(CLOSE) X(COPY_END)
+        X(QUERY) X(FUNCTION) X(SYNC)                                                               \
+        X(PARSE) X(UNNAMED) X(BIND) X(DESCRIBE) X(EXECUTE) X(CLOSE) X(COPY_END)
 
+/* UNNAMED: the Parse of the client's unnamed statement. */
 enum turn_kind {
 #define X(name) TURN_##name,
         TURNS_KINDS(X)
@@ -38,22 +44,30 @@ struct turns {
         uint8_t *ring;
         uint32_t head, count, size;     /* size is a power of two, or 0 */
         bool skipping;                  /* an error came and the Sync that ends it isn't sent yet */
-        uint32_t refused;               /* Parses of the client that the last error took along */
         enum turns_copy { COPY_NONE, COPY_IN, COPY_OUT } copy;
+        bool answered;                  /* the Query or FunctionCall at the head has had a reply */
+        uint32_t ahead;                 /* Syncs sent ahead of this COPY FROM STDIN, or during it */
+        uint32_t stray;                 /* that many ReadyForQuery may come for them: it failed */
+        bool lost;                      /* a request was, or was not, and then it is answered */
 };
 
 void turns_init(struct turns *t);
 void turns_free(struct turns *t);
 
-/* A request was sent. Not every request leaves a turn; false: it was lost on a COPY (which it ends). */
+/* A request was sent. Not every request leaves a turn. */
 void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner);
 static inline bool turns_full(const struct turns *t)
 {
         return t->count >= TURNS_MAX;
 }
+/* Will the server do what is sent now? It skips to a Sync, or it is in a COPY and would give it up. */
+static inline bool turns_heeded(const struct turns *t)
+{
+        return !t->skipping && t->copy != COPY_IN;
+}
 static inline bool turns_empty(const struct turns *t)
 {
-        return t->count == 0 && !t->skipping && t->copy == COPY_NONE;
+        return t->count == 0 && !t->skipping && t->copy == COPY_NONE && !t->lost;
 }
 /* The one being answered; only if count > 0. */
 static inline enum turn_kind turns_kind(const struct turns *t)
@@ -70,6 +84,11 @@ bool turns_own_only(const struct turns *t);
 /* Something is owed to the client; *now: it is what the server is at, and not something of the
  * broker's own before it. */
 bool turns_owe_client(const struct turns *t, bool *now);
+bool turns_have(const struct turns *t, enum turn_kind kind);
+/* Would any request up to the next Sync change the unnamed statement? */
+bool turns_change_unnamed(const struct turns *t);
+/* Would a ReadyForQuery now be a stray one? */
+bool turns_stray(const struct turns *t);
 /* A reply of this type came. False: it can't be the answer to what was asked, the connection can't
  * be trusted any more. NoticeResponse, ParameterStatus and NotificationResponse don't come here. */
 bool turns_replied(struct turns *t, uint8_t type);

@@ -72,6 +72,33 @@ class Borders(Corner):
                 messages = [protocol.error_fields(payload)["C"] for kind, payload in self.rest(client) if kind == "E"]
                 self.assertEqual(messages, ["57P01"])
 
+    def test_a_sync_within_a_copy_is_ignored_as_the_server_ignores_it(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.query("CREATE TABLE lines (v text)")
+                for _ in range(3):
+                    client.send(protocol.query("COPY lines FROM STDIN"))
+                    client.read_until("G")
+                    client.send((protocol.copy_data(b"x\n") + protocol.sync() + protocol.flush()) * 3 + protocol.copy_done())
+                    self.assertEqual([kind for kind, _ in client.read_until("Z")], ["C", "Z"])
+                self.assertEqual(client.query("SELECT count(*) FROM lines").value(), "9")
+
+    def test_who_does_not_read_answers_is_not_listened_to_for_ever(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.sock.setblocking(False)
+                sent, syncs, quiet = 0, protocol.sync() * 10000, time.monotonic()
+                while time.monotonic() - quiet < 1 and sent < 50_000_000:
+                    try:
+                        sent, quiet = sent + client.sock.send(syncs[sent % 5:]), time.monotonic()
+                    except BlockingIOError:
+                        time.sleep(0.01)
+                self.assertLess(sent, 5_000_000)
+                client.sock.setblocking(True)
+                self.assertEqual(client.read_bytes(sent // 5 * 6), protocol.message("Z", b"I") * (sent // 5))
+
     @staticmethod
     def rest(client):
         seen = []

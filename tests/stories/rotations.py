@@ -121,7 +121,9 @@ class OtherChanges(story.Story):
                 user = world.manager.document(environment.secret_name)["username"]
                 self.until(lambda: not self.server.sessions(environment.role),
                            f"{environment.role} to have no sessions left", 15)
-                self.assertTrue(user.endswith("_clone") and self.server.sessions(user))
+                self.assertTrue(user.endswith("_clone"))
+                if self.server.own:     # its sessions live a second each, and the load may be over
+                    self.assertGreater(self.server.count_logins(user), 0)
         if self.server.own:
             for environment in world.environments.values():
                 self.assertEqual(self.server.count_refused_logins(environment.role), 0)

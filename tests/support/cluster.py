@@ -133,7 +133,7 @@ class Server:
             f"SELECT pid FROM pg_stat_activity WHERE usename = {literal(role)} ORDER BY pid")]
 
     def kill_sessions(self, role):
-        self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {literal(role)}")
+        self.sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = {literal(role)}")
 
     def drop_everything(self):
         for name in self._databases:

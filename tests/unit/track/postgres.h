@@ -22,7 +22,7 @@ static const struct pg_parameter {
         const char *values[4];
 } pg_parameters[PG_SETTINGS] = {
         {"TimeZone", true, true, {"UTC", "Europe/Berlin", "Asia/Tokyo", "<+03>-03"}},
-        {"DateStyle", true, true, {"ISO, MDY", "ISO, DMY", "German, DMY", "SQL, YMD"}},
+        {"DateStyle", true, true, {"ISO, MDY", "ISO, DMY", "German, DMY", "SQL, MDY"}},
         {"application_name", true, true, {"", "a", "it's", "back\\slash"}},
         {"work_mem", false, true, {"4MB", "1MB", "2MB", "8MB"}},
         {"search_path", false, true, {"\"$user\", public", "a, b", "\"A b\", c", ""}},

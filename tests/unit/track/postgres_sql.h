@@ -68,8 +68,6 @@ static inline int pg_find_setting(const char *name)
 
 static inline int pg_find_value(unsigned s, const char *value)
 {
-        if (s == PG_DATESTYLE && strcmp(value, "ISO") == 0)
-                return 0;
         for (int v = 0; v < 4; v++) {
                 if (strcmp(value, pg_parameters[s].values[v]) == 0)
                         return v;
@@ -88,6 +86,8 @@ static inline bool pg_put(struct pg *p, const char *name, const char *value, boo
         int s = pg_find_setting(name), v = s < 0 ? -1 : pg_find_value((unsigned) s, value);
         if (s >= 0 && strcmp(value, "DEFAULT") == 0)
                 v = p->reset_value[s];
+        if (s == PG_DATESTYLE && strcmp(value, "ISO") == 0)     /* the order stays */
+                v = pg_value(p, PG_DATESTYLE) % 3 ? 1 : 0;
         if (v < 0)
                 return pg_fail(p, s < 0 ? "42704" : "22023", "no such value");
         if (local && p->tx == 'I')

@@ -2,8 +2,12 @@
 #include "../base/cmocka_all.h"
 #include "world.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define SCRIPTS 10000
+#else
 #define SCRIPTS 20000
-#define STEPS   60
+#endif
+#define STEPS 60
 
 static char script[STEPS * 5 + 10];
 

@@ -134,6 +134,8 @@ static inline void world_parse(struct world_script *s, struct world_client *c, b
         char payload[4 * PG_TEXT + 200] = {0}, *p = payload;
         p = stpcpy(p, named ? world_name(world_digit(s), 3) : "") + 1;
         world_sql(s, c, pad, p);
+        /* Parsed, but perhaps never executed. */
+        c->configured = c->configured || ((named || strchr(p, ';')) && strstr(p, "SET "));
         p += strlen(p) + 3;
         world_say(c, b, 'P', payload, (size_t) (p - payload));
 }

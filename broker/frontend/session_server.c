@@ -1,0 +1,153 @@
+#include "frontend/session_parts.h"
+
+#include <time.h>
+
+static const char again_hint[] = "Connect again; what was running may or may not have been done.";
+
+/* ---- the server comes and goes ---- */
+
+static const struct stream_events server_events;
+
+void session_borrow(struct session *s, struct server *server)
+{
+        server->borrower = s;
+        server->cancel_over = session_cancel_over;
+        server->request_time = time(NULL);
+        stream_retarget(server_stream(server), &server_events, s);
+        s->wait.has_server = true;
+        relay_attach(&s->relay, server, pool_must_reset(server, s->uid));
+        server->last_pid = s->pid;
+        server->last_uid = s->uid;
+        server->used = true;
+        s->request_time = server->request_time;
+        s->xact_us = loop_us();
+}
+
+static void release_pin(struct session *s)
+{
+        s->relay.may_pin = false;
+        pool_unpin(s->home->pool, &s->pin);
+}
+
+void session_give_back(struct session *s)
+{
+        struct server *server = TAKE(s->relay.server);
+        s->wait.has_server = false;
+        release_pin(s);
+        stream_resume(server_stream(server));
+        pool_return(server);
+}
+
+static void count_transaction(struct session *s)
+{
+        struct counters *c = &s->home->pool->stats.total;
+        uint64_t now = loop_us();
+        c->xact_count++;
+        c->xact_time += now - s->xact_us;
+        c->query_time += now - s->xact_us;
+        s->xact_us = now;
+}
+
+/* The last reply that was owed has come. What still has to be asked, a cancel request that is under way
+ * must not hit: session_cancel_over() comes back here. */
+void session_at_rest(struct session *s)
+{
+        struct relay *r = &s->relay;
+        if (r->server->canceling && pins_hold(&r->track.pins))
+                return;
+        if (relay_audit(r))
+                return;
+        if (s->pin.held && !pins_hold(&r->track.pins))
+                release_pin(s);
+        else if (pins_hold(&r->track.pins) && !session_mode(s))
+                pool_pinned(s->home->pool, &s->pin);
+        if (session_mode(s) || !relay_done(r))
+                return;
+        if (s->state == SESSION_ACTIVE)
+                session_become(s, SESSION_IDLE);
+        else if (s->state != SESSION_WAITING_PIN)
+                return;
+        session_give_back(s);           /* who waits for leave to pin holds up nobody meanwhile */
+}
+
+/* The server is lost: only what the client has not begun can go on as if nothing were. */
+static void server_gone(struct session *s, const struct error *why, bool unseen)
+{
+        s->relay.fatal |= !relay_may_speak(&s->relay);
+        s->wait.has_server = false;
+        pool_discard(TAKE(s->relay.server), why->text);
+        if (s->state == SESSION_TRYING) {       /* nothing was done yet: another one may do */
+                s->relay.fatal = false;
+                track_client_free(&s->relay.track);
+                session_become(s, SESSION_LOGIN);
+                session_log_in(s);
+                return;
+        }
+        if (unseen && s->state == SESSION_ACTIVE && !session_mode(s) && !s->relay.fatal) {
+                release_pin(s);
+                session_become(s, SESSION_IDLE);
+                session_settle(s);
+                return;
+        }
+        session_end(s, why);
+}
+
+/* ---- from the server ---- */
+
+static size_t server_received(void *arg, const uint8_t *p, size_t n)
+{
+        struct session *s = arg;
+        struct relay *r = &s->relay;
+        struct server *server = r->server;
+        struct error e = {0};
+        size_t used;
+        bool busy = !track_idle(&server->track);
+        enum relay_verdict v = relay_replies(r, p, n, &used, &e);
+        if (v == RELAY_BAD || v == RELAY_LOST) {
+                if (v == RELAY_BAD) {
+                        log_error(s->log, "server out of sync",
+                                  log_str("environment", s->home->pool->environment),
+                                  log_int("client", (int64_t) s->id), log_reason(&e));
+                        error_set(&e, "08006", "the database server's connection had to be closed: %s",
+                                  e.text);
+                        error_hint(&e, again_hint);
+                }
+                server_gone(s, &e, v == RELAY_LOST);
+                return n;
+        }
+        if (s->state == SESSION_TRYING) {
+                if (track_quiet(&server->track))
+                        session_tried(s);
+                return used;
+        }
+        if (server->track.restore_failed) {
+                const struct error *why = server->track.restore_reason;
+                error_set(&e, "08006", "the session's parameters could not be restored on another "
+                          "server connection: %s", why ? why->text : "refused");
+                error_hint(&e, "Connect again.");
+                pool_discard(TAKE(r->server), "a restore was refused");
+                session_end(s, &e);
+                return n;
+        }
+        if (busy && track_idle(&server->track))
+                count_transaction(s);
+        if (track_quiet(&server->track) && used == n)
+                session_at_rest(s);
+        session_settle(s);
+        return used;
+}
+
+static void server_ended(void *arg, const struct error *e)
+{
+        struct session *s = arg;
+        struct relay *r = &s->relay;
+        bool unseen = track_lendable(&r->track, &r->server->track) && frame_at_border(&r->cutter);
+        struct error why = {0};
+        error_set(&why, "08006", "the database server closed the connection: %s",
+                  e ? e->text : "end of file");
+        error_hint(&why, again_hint);
+        server_gone(s, &why, unseen);
+}
+
+static const struct stream_events server_events = {server_received, session_flow_changed,
+                                                   session_flow_changed, server_ended};

@@ -1,0 +1,395 @@
+#include "stage.h"
+#include "track/restore.h"
+
+#define FULL_RESET                                                                                 \
+        "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "              \
+        "SELECT pg_catalog.pg_advisory_unlock_all(); DEALLOCATE ALL; DISCARD TEMP; "               \
+        "DISCARD SEQUENCES; "
+
+static struct stage s;
+
+static int teardown(void **state)
+{
+        (void) state;
+        stage_close(&s);
+        return 0;
+}
+
+static void open_with(const char *name, const char *value)
+{
+        stage_open(&s, (const char *[]){name, value, NULL});
+        lend(&s, false);
+}
+
+static void with_nothing_different_nothing_is_sent(void **state)
+{
+        (void) state;
+        stage_open(&s, NULL);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        assert_string_equal(told(&s), "");
+        assert_true(track_quiet(&s.t));
+}
+
+static void differences_are_set_in_one_query_that_the_client_does_not_hear(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"TimeZone", "Europe/Berlin", "work_mem", "1MB", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s),
+                            "Q:SET \"TimeZone\" = 'Europe/Berlin'; SET \"work_mem\" = '1MB'; ");
+        assert_string_equal(says(&s, "C:SET C:SET S:TimeZone=Europe/Berlin ZI"), "ssss");
+        assert_string_equal(told(&s), "");
+        assert_string_equal(settings_get(s.t.reported, "timezone"), "Europe/Berlin");
+        assert_true(lendable(&s));
+}
+
+static void a_client_alike_costs_nothing(void **state)
+{
+        (void) state;
+        open_with("work_mem", "1MB");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+}
+
+static void what_was_set_for_one_client_is_reset_for_the_next(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"work_mem", "1MB", "jit", "off", NULL});
+        lend(&s, false);
+        says(&s, "C:SET C:SET ZI");
+        sent_first(&s);
+        track_client_free(&s.c);
+        stage_client(&s, (const char *[]){"jit", "off", "TimeZone", "Asia/Tokyo", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"work_mem\"; SET \"TimeZone\" = 'Asia/Tokyo'; ");
+}
+
+static void values_are_quoted(void **state)
+{
+        (void) state;
+        open_with("application_name", "it's a \\");
+        assert_string_equal(sent_first(&s), "Q:SET \"application_name\" = E'it''s a \\\\'; ");
+        stage_close(&s);
+        open_with("my.\"x", "1; DROP TABLE t");
+        assert_string_equal(sent_first(&s), "Q:SET \"my.\"\"x\" = '1; DROP TABLE t'; ");
+}
+
+static void an_empty_application_name_is_a_value(void **state)
+{
+        (void) state;
+        open_with("application_name", "a");
+        says(&s, "C:SET S:application_name=a ZI");
+        sent_first(&s);
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"application_name\" = ''; ");
+        assert_string_equal(says(&s, "C:SET S:application_name= ZI"), "sss");
+        assert_string_equal(told(&s), "");
+}
+
+static void lists_of_names_go_through_set_config(void **state)
+{
+        (void) state;
+        open_with("search_path", "\"$user\", public, \"it's\"");
+        assert_string_equal(sent_first(&s), "Q:SELECT pg_catalog.set_config('search_path', "
+                                            "'\"$user\", public, \"it''s\"', false); ");
+        assert_string_equal(says(&s, "T D:x C:SELECT_1 ZI"), "ssss");
+        assert_true(lendable(&s));
+}
+
+static void the_client_is_told_how_the_server_spells_it_once(void **state)
+{
+        (void) state;
+        open_with("DateStyle", "iso");
+        assert_non_null(strstr(sent_first(&s), "SET \"DateStyle\" = 'iso'; "));
+        assert_string_equal(says(&s, "C:SET ZI"), "ss");
+        assert_string_equal(told(&s), "S:DateStyle=ISO, MDY");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        assert_string_equal(told(&s), "");
+}
+
+static void and_a_reset_leads_back_to_that_spelling(void **state)
+{
+        (void) state;
+        open_with("DateStyle", "iso, dmy");
+        says(&s, "C:SET S:DateStyle=ISO,_DMY ZI");
+        told(&s);
+        done(&s, "SET DateStyle = 'German'", "C:SET S:DateStyle=German,_DMY ZI");
+        done(&s, "RESET DateStyle", "C:RESET S:DateStyle=ISO,_MDY ZI");
+        assert_string_equal(told(&s), "S:DateStyle=ISO, DMY");
+}
+
+static void half_a_date_style_does_not_take_anothers_half(void **state)
+{
+        (void) state;
+        open_with("DateStyle", "ISO, DMY");
+        says(&s, "C:SET S:DateStyle=ISO,_DMY ZI");
+        sent_first(&s);
+        track_client_free(&s.c);
+        stage_client(&s, (const char *[]){"DateStyle", "German", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"DateStyle\"; SET \"DateStyle\" = 'German'; ");
+}
+
+static void what_can_not_be_set_is_told(void **state)
+{
+        (void) state;
+        stage_open(&s, NULL);
+        assert_string_equal(says_to(&s, NULL, "S:server_version=15.2 S:in_hot_standby=on"), "ss");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        assert_string_equal(told(&s), "S:server_version=15.2 S:in_hot_standby=on");
+        lend(&s, false);
+        assert_string_equal(told(&s), "");
+}
+
+static void what_can_not_be_set_is_never_set_on_a_server_that_does_not_report_it(void **state)
+{
+        (void) state;
+        open_with("in_hot_standby", "off");
+        assert_string_equal(sent_first(&s), "");
+        assert_false(restore_settable("in_hot_standby") || restore_settable("Server_Version") ||
+                     restore_settable("session_authorization"));
+        assert_true(restore_settable("timezone"));
+}
+
+static void a_change_that_the_server_reports_is_followed_to_another_server(void **state)
+{
+        (void) state;
+        open_with(NULL, NULL);
+        done(&s, "SET TimeZone = 'Asia/Tokyo'", "C:SET S:TimeZone=Asia/Tokyo ZI");
+        assert_true(lendable(&s));
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'Asia/Tokyo'; ");
+}
+
+static void a_change_while_nobody_had_the_server_is_undone_for_the_client(void **state)
+{
+        (void) state;
+        open_with(NULL, NULL);
+        says_to(&s, NULL, "S:TimeZone=Asia/Tokyo");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'UTC'; ");
+}
+
+static void a_change_during_a_query_of_the_brokers_own_is_told_all_the_same(void **state)
+{
+        (void) state;
+        open_with(NULL, NULL);
+        done(&s, "LISTEN a", "C:LISTEN ZI");
+        done(&s, "UNLISTEN a", "C:UNLISTEN ZI");
+        assert_true(track_audit(&s.c, &s.t, &s.before));
+        assert_string_equal(says(&s, "T D:0 C:SELECT_1 S:TimeZone=Asia/Tokyo ZI"), "sssfs");
+        assert_string_equal(settings_get(s.c.wanted, "TimeZone"), "Asia/Tokyo");
+        assert_ptr_equal(s.t.aligned, s.c.wanted);
+}
+
+static void another_uid_gets_a_full_reset_in_the_same_query(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"work_mem", "1MB", NULL});
+        lend(&s, true);
+        assert_string_equal(sent_first(&s),
+                            "Q:" FULL_RESET "SET \"TimeZone\" = 'UTC'; SET \"DateStyle\" = 'ISO, MDY'; "
+                            "SET \"application_name\" = ''; SET \"client_encoding\" = 'UTF8'; "
+                            "SET \"standard_conforming_strings\" = 'on'; SET \"work_mem\" = '1MB'; ");
+        assert_string_equal(says(&s, "C:RESET T D: C:SELECT_1 C:SET ZI"), "ssssss");
+        assert_true(lendable(&s));
+}
+
+static void what_was_set_before_a_full_reset_is_not_reset_again(void **state)
+{
+        (void) state;
+        open_with("jit", "off");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        lend(&s, true);
+        assert_null(strstr(sent_first(&s), "jit"));
+}
+
+static void a_refusal_is_kept_with_its_words(void **state)
+{
+        (void) state;
+        open_with("role", "nobody");
+        assert_string_equal(says(&s, "E ZI"), "ss");
+        assert_true(s.t.restore_failed);
+        assert_false(lendable(&s));
+        assert_string_equal(s.t.restore_reason->sqlstate, "22000");
+        assert_string_equal(s.t.restore_reason->text, "bad");
+        track_recover(&s.t);
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        sent_first(&s);
+        lend(&s, false);
+        assert_non_null(strstr(sent_first(&s), FULL_RESET));
+}
+
+static void reset_leads_back_to_what_the_client_said_at_its_start(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"TimeZone", "Asia/Tokyo", "work_mem", "1MB", NULL});
+        lend(&s, false);
+        says(&s, "C:SET C:SET S:TimeZone=Asia/Tokyo ZI");
+        sent_first(&s);
+        done(&s, "RESET TIME ZONE", "C:RESET S:TimeZone=UTC ZI");
+        assert_string_equal(told(&s), "S:TimeZone=Asia/Tokyo");
+        done(&s, "SELECT 1", "C:SET S:TimeZone=Asia/Tokyo ZI C:SELECT_1 ZI");
+        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'Asia/Tokyo'; ");
+        done(&s, "RESET work_mem", "C:RESET ZI");
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
+}
+
+static void so_does_reset_in_the_extended_protocol(void **state)
+{
+        (void) state;
+        open_with("work_mem", "1MB");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        ask_extended(&s, "RESET work_mem");
+        says(&s, "1 2 C:RESET ZI");
+        ask_extended(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
+}
+
+static void two_resets_at_once_both_lead_back(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"jit", "off", "work_mem", "1MB", NULL});
+        lend(&s, false);
+        says(&s, "C:SET C:SET ZI");
+        sent_first(&s);
+        done(&s, "RESET jit; RESET work_mem", "C:RESET C:RESET ZI");
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; SET \"work_mem\" = '1MB'; ");
+}
+
+static void reset_all_leads_back_with_all_but_what_was_set_after_it(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"TimeZone", "Asia/Tokyo", "work_mem", "1MB", "jit", "off", NULL});
+        lend(&s, false);
+        says(&s, "C:SET C:SET S:TimeZone=Asia/Tokyo ZI");
+        sent_first(&s);
+        done(&s, "RESET ALL; SET TimeZone = 'Europe/Rome'; SET work_mem = '2MB'",
+             "C:RESET C:SET C:SET S:TimeZone=Europe/Rome ZI");
+        assert_string_equal(told(&s), "");
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; ");
+        assert_string_equal(reason(&s), "SET work_mem");
+}
+
+static void reset_all_leaves_the_role_that_the_next_client_must_not_have(void **state)
+{
+        (void) state;
+        open_with("role", "accountant");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        done(&s, "RESET ALL", "C:RESET ZI");
+        assert_true(lendable(&s));
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"role\"; ");
+}
+
+static void a_reset_that_was_rolled_back_changes_nothing(void **state)
+{
+        (void) state;
+        open_with("work_mem", "1MB");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        done(&s, "BEGIN; RESET work_mem; ROLLBACK", "C:BEGIN C:RESET C:ROLLBACK ZI");
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "");
+}
+
+static void a_reset_that_may_have_been_is_made_up_for(void **state)
+{
+        (void) state;
+        open_with("work_mem", "1MB");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        ask_query(&s, "RESET work_mem");
+        ask_query(&s, "SELECT 1/0");
+        says(&s, "C:RESET ZI E ZI");
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
+        says(&s, "C:SET ZI C:SELECT_1 ZI");
+        lend(&s, false);
+        assert_non_null(strstr(sent_first(&s), FULL_RESET));
+}
+
+static void a_restore_does_not_touch_what_the_client_has_set(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"jit", "off", "work_mem", "1MB", NULL});
+        lend(&s, false);
+        says(&s, "C:SET C:SET ZI");
+        sent_first(&s);
+        done(&s, "SET work_mem = '8MB'", "C:SET ZI");
+        done(&s, "RESET jit", "C:RESET ZI");
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; ");
+}
+
+static void discard_all_is_followed_by_a_full_reset_when_the_server_is_lent(void **state)
+{
+        (void) state;
+        open_with("work_mem", "1MB");
+        says(&s, "C:SET ZI");
+        sent_first(&s);
+        done(&s, "DISCARD ALL", "C:DISCARD_ALL ZI");
+        assert_true(lendable(&s));
+        ask_query(&s, "SELECT 1");
+        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
+        says(&s, "C:SET ZI C:SELECT_1 ZI");
+        lend(&s, false);
+        assert_non_null(strstr(sent_first(&s), FULL_RESET));
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(with_nothing_different_nothing_is_sent),
+                TEST(differences_are_set_in_one_query_that_the_client_does_not_hear),
+                TEST(a_client_alike_costs_nothing),
+                TEST(what_was_set_for_one_client_is_reset_for_the_next),
+                TEST(values_are_quoted),
+                TEST(an_empty_application_name_is_a_value),
+                TEST(lists_of_names_go_through_set_config),
+                TEST(the_client_is_told_how_the_server_spells_it_once),
+                TEST(and_a_reset_leads_back_to_that_spelling),
+                TEST(half_a_date_style_does_not_take_anothers_half),
+                TEST(what_can_not_be_set_is_told),
+                TEST(what_can_not_be_set_is_never_set_on_a_server_that_does_not_report_it),
+                TEST(a_change_that_the_server_reports_is_followed_to_another_server),
+                TEST(a_change_while_nobody_had_the_server_is_undone_for_the_client),
+                TEST(a_change_during_a_query_of_the_brokers_own_is_told_all_the_same),
+                TEST(another_uid_gets_a_full_reset_in_the_same_query),
+                TEST(what_was_set_before_a_full_reset_is_not_reset_again),
+                TEST(a_refusal_is_kept_with_its_words),
+                TEST(reset_leads_back_to_what_the_client_said_at_its_start),
+                TEST(so_does_reset_in_the_extended_protocol),
+                TEST(two_resets_at_once_both_lead_back),
+                TEST(reset_all_leads_back_with_all_but_what_was_set_after_it),
+                TEST(reset_all_leaves_the_role_that_the_next_client_must_not_have),
+                TEST(a_reset_that_was_rolled_back_changes_nothing),
+                TEST(a_reset_that_may_have_been_is_made_up_for),
+                TEST(a_restore_does_not_touch_what_the_client_has_set),
+                TEST(discard_all_is_followed_by_a_full_reset_when_the_server_is_lent),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
