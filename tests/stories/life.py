@@ -1,4 +1,5 @@
 """The daemon's life: start, reload, drain, end, and the socket file that outlives nobody."""
+import contextlib
 import os
 import pathlib
 import re
@@ -336,8 +337,10 @@ class Ports(story.Story):
     def test_the_socket_is_no_tcp_port(self):
         with SecretsManager() as manager:
             daemon = self.watch(broker.Broker({"environments": {"prod": {}}}, manager).start())
-            inodes = {os.readlink(f"/proc/{daemon.child.pid}/fd/{fd}")
-                      for fd in os.listdir(f"/proc/{daemon.child.pid}/fd")}
+            inodes = set()
+            for fd in os.listdir(f"/proc/{daemon.child.pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):    # it may close one meanwhile
+                    inodes.add(os.readlink(f"/proc/{daemon.child.pid}/fd/{fd}"))
             listening = [line.split()[9] for table in ("tcp", "tcp6")
                          for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]
                          if line.split()[3] == "0A"]

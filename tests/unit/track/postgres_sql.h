@@ -169,7 +169,7 @@ static inline bool pg_discard(struct pg *p, const char *sql, const struct pg_por
                 p->now.temp = false;
                 return pg_done(p, "DISCARD TEMP");
         }
-        if (p->tx != 'I' || !p->one_statement)
+        if (p->tx != 'I' || !p->one_statement || (!portal && p->executed > 0))
                 return pg_fail(p, "25001", "DISCARD ALL in a transaction");
         pg_note_reset(p, portal);
         for (unsigned s = 0; s < PG_SETTINGS; s++)
@@ -318,7 +318,7 @@ static inline bool pg_objects(struct pg *p, const char *sql)
                 return pg_fail(p, "42P07", "exists");
         if (pg_starts(sql, "DROP") && !p->now.temp)
                 return pg_fail(p, "42P01", "doesn't exist");
-        if (pg_starts(sql, "CLOSE") && !p->now.cursor)
+        if (pg_starts(sql, "CLOSE c") && !p->now.cursor)
                 return pg_fail(p, "34000", "doesn't exist");
         if (pg_starts(sql, "LISTEN") || pg_starts(sql, "UNLISTEN"))
                 p->now.listen = *sql == 'L';
