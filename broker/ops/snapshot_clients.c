@@ -217,7 +217,7 @@ static const struct snapshot_column pins_columns[] = {
         {"uid", 'i', "The client's user, as the kernel says."},
         {"reason", 's', "The session state that ties it to its server."},
         {"age_s", 'q', "For how many seconds it has been tied."},
-        {"query", 's', "The beginning of the text that pinned, without its strings; NULL where it was not seen."},
+        {"query", 's', "NULL: the texts of statements are not kept."},
 };
 
 static void pins_row(const struct session *s, struct snapshot_rows *r)
@@ -231,7 +231,7 @@ static void pins_row(const struct session *s, struct snapshot_rows *r)
         snapshot_number(r, s->uid);
         snapshot_text(r, *reason ? reason : "a statement that may pin is under way");
         snapshot_count(r, now > s->pin.since ? (now - s->pin.since) / 1000 : 0);
-        snapshot_text(r, s->relay.track.pins.query);
+        snapshot_text(r, NULL);
         snapshot_end(r);
 }
 

@@ -295,7 +295,6 @@ static void apply_text(struct track_client *c, const struct track_server *t,
         expect(text_of(piece, &ignored, &sql, &size, &e));
         struct finding f = {.c = c, .reported = t->reported, .apply = true, .executed = executed};
         read_text(&f, sql, size);
-        pins_note(&c->pins, sql, size);
 }
 
 /* A first piece: from here on what the lexer finds takes effect as it comes. It is never certain: the

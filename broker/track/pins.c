@@ -78,35 +78,7 @@ static void forget_names(struct pins *p, uint16_t which)
 void pins_free(struct pins *p)
 {
         forget_names(p, UINT16_MAX);
-        free(p->query);
         pins_init(p);
-}
-
-void pins_note(struct pins *p, const char *sql, size_t size)
-{
-        enum { KEPT = 100 };
-        bool inside = false;
-        size_t n = 0;
-        if (!p->kinds || p->query)
-                return;
-        p->query = own_alloc(KEPT + 4);
-        for (size_t i = 0; i < size && n < KEPT; i++) {
-                if (sql[i] == '\'')
-                        inside = !inside;
-                else if (inside)
-                        continue;
-                p->query[n++] = sql[i];
-        }
-        if (n == KEPT)
-                memcpy(p->query + n, "...", 3);
-}
-
-static void forget_query(struct pins *p)
-{
-        if (p->kinds)
-                return;
-        free(p->query);
-        p->query = NULL;
 }
 
 static bool any_name(const struct pins *p)
@@ -273,7 +245,6 @@ void pins_settle(struct pins *p, enum pins_outcome outcome)
         p->fresh = p->ended = p->reset_kinds = 0;
         p->fresh_names = p->reset_names = 0;
         p->reset_many = false;
-        forget_query(p);
         p->forgotten = p->forgotten && p->kinds;
 }
 
@@ -303,7 +274,6 @@ void pins_audited(struct pins *p, uint32_t bits)
                         p->kinds |= PIN_BIT(k);
                 unexplained &= ~kinds[k].bit;
         }
-        forget_query(p);
 }
 
 const char *pins_reason(const struct pins *p, char *text, size_t size)

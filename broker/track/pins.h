@@ -57,7 +57,6 @@ struct pins {
         bool many_names, reset_many;
         bool forgotten;                 /* a name was, since `kinds` was 0: SET again, it is unknown */
         bool doubt;                     /* something may have ended: ask the server */
-        char *query;                    /* the text that pinned, cut short, no strings; or NULL */
 };
 
 void pins_init(struct pins *p);
@@ -77,8 +76,6 @@ static inline bool pins_hold(const struct pins *p)
 {
         return p->kinds != 0;
 }
-/* The text in which the first pin was found, for SHOW PINS: kept without what its strings say. */
-void pins_note(struct pins *p, const char *sql, size_t size);
 /* The server is quiet. */
 void pins_settle(struct pins *p, enum pins_outcome outcome);
 /* Should the audit be sent now? */

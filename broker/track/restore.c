@@ -106,8 +106,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 }
                 const char *applied = settings_get(t->applied, name);
-                if ((applied && strcmp(applied, value) == 0) ||
-                    (pins_may_set(&c->pins, name) && !settings_get(c->due, name)))
+                if ((applied && strcmp(applied, value) == 0) || pins_may_set(&c->pins, name))
                         continue;
                 append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
@@ -161,10 +160,9 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
         }
         undo_applied(c, t, &sql);
         apply_wanted(c, t, reset, &sql);
-        settings_unref(TAKE(c->due));
         if (bytes_length(&sql)) {
                 send_sql(t, &sql, TURN_RESTORE, first);
-                statements_go(&c->statements);
+                c->statements.here = false;
         }
         bytes_free(&sql);
         tell(c, t, false, extra);
@@ -265,11 +263,8 @@ static void forget_applied(struct track_client *c, struct track_server *t)
                 if (role)
                         settings_put(&t->applied, "role", role);
         }
-        while (settings_next(c->resets, &at, &name, &value)) {
+        while (settings_next(c->resets, &at, &name, &value))
                 settings_remove(&t->applied, name);
-                if (strcmp(value, "reset") == 0)
-                        settings_put(&c->due, name, "");
-        }
 }
 
 void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra)

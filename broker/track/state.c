@@ -54,7 +54,6 @@ void track_client_free(struct track_client *c)
         settings_unref(c->wanted);
         settings_unref(c->startup);
         settings_unref(c->known);
-        settings_unref(c->due);
         settings_unref(c->resets);
         pins_free(&c->pins);
         statements_free(&c->statements);

@@ -40,8 +40,6 @@ struct track_client {
         struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
         struct settings *known;         /* the parameters that servers here report */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
-        struct settings *due;           /* names that were RESET: SET again even where a pin may have
-                                           SET them before */
         bool maybe_reset;               /* DISCARD ALL, or a RESET that can't be read for certain */
         bool reset_all;                 /* RESET ALL or DISCARD ALL was sent, outcome not known yet */
         struct settings *resets;        /* likewise names, after that: "reset", or "set" again */

@@ -22,9 +22,7 @@ struct statements {
         struct statement_marks unnamed;
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
-        bool here;                      /* the server has it, or will when it gets to what is sent next */
-        bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
-        bool hoped;                     /* ... part fails it is not here; so the next one can't count on it */
+        bool here;                      /* the server that is held has it (or failed to) */
         bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain */
 };
 
@@ -37,12 +35,6 @@ static inline bool statements_fit(const struct frame_piece *parse)
 /* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
-/* The unnamed statement, or that there is none, was sent along; it is not here any more; a Sync was
- * sent; the server has answered everything. */
-void statements_come(struct statements *s);
-void statements_go(struct statements *s);
-void statements_synced(struct statements *s);
-void statements_proved(struct statements *s);
 static inline void statements_mark(struct statement_marks *m, uint32_t effects, uint32_t pins)
 {
         m->effects |= effects;

@@ -18,7 +18,7 @@ static void bring_unnamed(struct track_client *c, struct track_server *t, struct
         struct statements *s = &c->statements;
         if (s->here || !turns_heeded(&t->turns))
                 return;
-        statements_come(s);
+        s->here = true;
         if (s->size) {
                 bytes_append(before, s->message, s->size);
                 turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
@@ -32,7 +32,7 @@ static void bring_unnamed(struct track_client *c, struct track_server *t, struct
 static void drop_unnamed(struct track_client *c)
 {
         statements_forget(&c->statements);
-        statements_come(&c->statements);
+        c->statements.here = true;
         pins_drop(&c->pins, PIN_UNNAMED);
 }
 
@@ -132,7 +132,6 @@ void track_send(struct track_client *c, struct track_server *t, const struct tra
         case 'S':
                 /* During a COPY it is ignored. */
                 t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
-                statements_synced(&c->statements);
                 turns_sent(&t->turns, TURN_SYNC, TURN_CLIENT);
                 break;
         case 'F':
@@ -168,7 +167,7 @@ static void cancel_extended(struct track_client *c, struct track_server *t, stru
         turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
         turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
         turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
-        statements_go(&c->statements);
+        c->statements.here = false;
         t->unsynced = true;
 }
 
@@ -193,7 +192,7 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
 {
         expect(track_quiet(t));
         memset(&t->span, 0, sizeof t->span);
-        statements_go(&c->statements);
+        c->statements.here = false;
         if (reset || t->soiled || t->aligned != c->wanted)
                 restore_align(c, t, reset || t->soiled, first, tell);
 }
@@ -229,7 +228,7 @@ bool track_audit(struct track_client *c, struct track_server *t, struct bytes *o
         compose_query(out, pins_audit_sql);
         turns_sent(&t->turns, TURN_QUERY, TURN_AUDIT);
         t->audit_bits = UINT32_MAX;
-        statements_go(&c->statements);
+        c->statements.here = false;
         pins_audit_sent(&c->pins);
         return true;
 }
@@ -284,6 +283,13 @@ static void count_ready(struct track_span *span, char status)
         span->idles += status == 'I';
         if (status != 'I')
                 span->ends = 0;
+}
+
+/* A request was completed without a tag: what it did is done all the same. */
+static void count_untagged(struct track_span *span)
+{
+        span->last_rollback = false;
+        span->tags++;
 }
 
 static enum pins_outcome outcome(const struct track_span *s)
@@ -351,8 +357,6 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
                 count_ready(&t->span, t->status);
-                if (turns_empty(&t->turns))
-                        statements_proved(&c->statements);
                 if (track_quiet(t))
                         settle(c, t, extra);
                 return TRACK_FORWARD;
@@ -422,7 +426,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (unnamed && !turns_have(turns, TURN_UNNAMED))
                 drop_unnamed(c);
         if (changes)
-                statements_go(&c->statements);
+                c->statements.here = false;
         return TRACK_FORWARD;
 }
 
@@ -464,6 +468,8 @@ static enum track_verdict judge(struct track_client *c, struct track_server *t,
                 copy_begun(t);
         if (piece->type == 'C' && owner == TURN_CLIENT)
                 count_tag(&t->span, piece);
+        if ((piece->type == 's' || piece->type == 'V') && owner == TURN_CLIENT)
+                count_untagged(&t->span);
         if (piece->type == 'D' && owner == TURN_AUDIT)
                 audit_row(t, piece);
         return pass;

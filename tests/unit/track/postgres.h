@@ -66,7 +66,7 @@ struct pg {
         bool copying, copy_extended;
         unsigned copied;
         char query[1400];               /* of a simple Query: what is still to be run */
-        bool one_statement, ran_any, last;
+        bool one_statement, ran_any;
         uint8_t reset_value[PG_SETTINGS], reported[PG_SETTINGS];
         bool eager;                     /* reports at once, as servers before 14 do */
         int version;
@@ -77,7 +77,6 @@ struct pg {
         bool unnamed_unsure;            /* a message that would change the unnamed statement was skipped */
         bool reset_ran, upset, unsure;  /* a RESET; an error or rollback; a RESET nobody can be sure of */
         bool copy_open;                 /* a COPY began, and neither CopyDone nor CopyFail came */
-        bool copy_failed;               /* and its Sync did not come yet */
         bool copy_doubt;                /* it failed before it read anything; a request came in it */
 };
 
@@ -236,7 +235,6 @@ static inline void pg_run_query(struct pg *p)
                 if (pg_blank(one))
                         continue;
                 p->ran_any = true;
-                p->last = pg_blank(p->query);
                 good = pg_run(p, one, NULL);
                 if (p->copying)
                         return;
@@ -327,11 +325,11 @@ static inline bool pg_describe(struct pg *p, char kind, const char *name)
         pg_begin(p);
         if (!there)
                 return pg_fail(p, kind == 'S' ? "26000" : "34000", "nothing of that name");
-        if (p->tx == 'F' && pg_returns_rows(p, sql))
+        if (p->tx == 'F' && pg_returns_rows(sql))
                 return pg_fail(p, "25P02", "aborted");
         if (kind == 'S')
                 pg_say(p, 't', "\0\0", 2);
-        if (pg_returns_rows(p, sql))
+        if (pg_returns_rows(sql))
                 pg_say_columns(p);
         else
                 pg_say(p, 'n', NULL, 0);
@@ -348,12 +346,8 @@ static inline bool pg_execute(struct pg *p, const char *portal, uint32_t max_row
                 pg_say(p, 'I', NULL, 0);
                 return true;
         }
-        p->last = false;
-        if (o->done && p->tx == 'F' && !pg_ends_transaction(o->sql))
-                return pg_fail(p, "25P02", "aborted");
         if (o->done)
-                return pg_returns_rows(p, o->sql) ? pg_done(p, "SELECT 0")
-                                                  : pg_fail(p, "55000", "can't be run");
+                return pg_fail(p, "55000", "can't be run");
         p->one_statement = p->executed++ == 0;
         o->done = max_rows == 0 || strncmp(o->sql, "SELECT many", 11) != 0;
         if (!o->done && ++o->left < 3) {
@@ -379,7 +373,7 @@ static inline bool pg_close(struct pg *p, char kind, const char *name)
 
 static inline void pg_sync(struct pg *p)
 {
-        p->skipping = p->unsynced = p->copy_failed = false;
+        p->skipping = p->unsynced = false;
         p->executed = 0;
         if (p->tx == 'I')
                 pg_commit(p);
@@ -413,7 +407,6 @@ static inline void pg_copy_failed(struct pg *p, const char *state)
 {
         pg_fail(p, state, "COPY");
         p->query[0] = 0;
-        p->copy_failed = p->copy_extended;
         if (p->copy_extended)
                 p->skipping = true;
         else
@@ -434,13 +427,9 @@ static inline void pg_copy_message(struct pg *p, char type, const char *payload,
         } else if (type == 'c') {
                 p->copying = false;
                 snprintf(tag, sizeof tag, "COPY %u", p->copied);
-                bool good = pg_done(p, tag);
-                if (!good)
-                        p->query[0] = 0;
-                if (!p->copy_extended && good)
+                pg_say_tag(p, tag);
+                if (!p->copy_extended)
                         pg_run_query(p);
-                else if (!p->copy_extended)
-                        pg_ready(p);
         } else {
                 pg_fail(p, "08P01", "unexpected message");
                 pg_say_fields(p, 'E', "FATAL", "08P01", "synchronization was lost");
@@ -455,7 +444,6 @@ static inline void pg_skip(struct pg *p, char type, const char *payload)
         bool unnamed = (type == 'P' && !*payload) || type == 'Q' ||
                        (type == 'C' && payload[0] == 'S' && !payload[1]);
         p->unnamed_unsure = p->unnamed_unsure || unnamed;
-        p->copy_doubt = p->copy_doubt || (p->copy_failed && !strchr("Hdcf", type));
 }
 
 static inline void pg_take(struct pg *p, char type, const char *payload, size_t n)

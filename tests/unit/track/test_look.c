@@ -193,17 +193,6 @@ static void executing_what_was_prepared_in_sql_pins_too(void **state)
         assert_false(lendable(&s));
 }
 
-static void what_it_sets_is_not_forgotten_by_a_reset(void **state)
-{
-        (void) state;
-        done(&s, "PREPARE p AS SELECT set_config('jit', 'off', false)", "C:PREPARE ZI");
-        done(&s, "RESET ALL", "C:RESET ZI");
-        assert_string_equal(reason(&s), "PREPARE");
-        ask_extended(&s, "EXECUTE p");
-        says(&s, "1 2 D:off C:SELECT_1 ZI");
-        assert_string_equal(reason(&s), "set_config()");
-}
-
 static void an_end_counts_only_if_it_was_executed(void **state)
 {
         (void) state;
@@ -224,19 +213,6 @@ static void an_end_counts_only_if_it_was_executed(void **state)
         ask(&s, 'S');
         says(&s, "2 C:RESET ZI");
         assert_true(lendable(&s));
-}
-
-static void an_end_that_was_only_parsed_does_not_count_for_another_statement(void **state)
-{
-        (void) state;
-        done(&s, "SET work_mem = '1MB'", "C:SET ZI");
-        ask_parse(&s, "a", "SELECT 1");
-        ask_parse(&s, "", "RESET ALL");
-        ask_bind(&s, "", "a");
-        ask_execute(&s, "");
-        ask(&s, 'S');
-        says(&s, "1 1 2 C:SELECT_1 ZI");
-        assert_string_equal(reason(&s), "SET work_mem");
 }
 
 static void an_end_of_a_named_statement_is_not_believed(void **state)
@@ -428,9 +404,7 @@ int main(void)
                 TEST(an_execute_asks_for_the_pin_that_its_statement_needs),
                 TEST(executing_a_named_statement_again_pins_again),
                 TEST(executing_what_was_prepared_in_sql_pins_too),
-                TEST(what_it_sets_is_not_forgotten_by_a_reset),
                 TEST(an_end_counts_only_if_it_was_executed),
-                TEST(an_end_that_was_only_parsed_does_not_count_for_another_statement),
                 TEST(an_end_of_a_named_statement_is_not_believed),
                 TEST(what_stands_late_in_a_long_text_pins),
                 TEST(what_stands_early_in_it_pins_before_the_rest_is_sent),

@@ -394,24 +394,9 @@ static void what_no_reset_undoes_closes_the_server(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-static void the_text_that_pinned_is_kept_without_its_strings(void **state)
-{
-        static const char sql[] = "SET my.token TO 'hush''hush', 2";
-        (void) state;
-        pins_note(&p, sql, sizeof sql - 1);
-        assert_null(p.query);
-        pins_add(&p, PIN_SET, "my.token");
-        pins_note(&p, sql, sizeof sql - 1);
-        assert_string_equal(p.query, "SET my.token TO '\'\'', 2");
-        pins_see(&p, SQL_RESET_ALL, NULL);
-        pins_settle(&p, PINS_DONE);
-        assert_null(p.query);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(the_text_that_pinned_is_kept_without_its_strings),
                 TEST(a_fresh_client_is_free),
                 TEST(each_effect_has_its_reason),
                 TEST(what_ends_state_is_no_reason),

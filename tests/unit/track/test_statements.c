@@ -208,41 +208,6 @@ static void the_repeated_parse_may_have_been_skipped_itself(void **state)
         assert_string_equal(sent_first(&s), "P:=SELECT 1");
 }
 
-static void what_was_sent_with_one_sync_is_not_counted_on_behind_it(void **state)
-{
-        (void) state;
-        ask_parse(&s, "", "SELECT 1");
-        ask(&s, 'S');
-        says(&s, "1 ZI");
-        server_changes_hands();
-        ask_bind(&s, "", "missing");
-        ask_bind(&s, "", "");
-        ask(&s, 'S');
-        ask_bind(&s, "", "");
-        ask(&s, 'S');
-        assert_string_equal(sent_first(&s), "P:=SELECT 1 P:=SELECT 1");
-        assert_string_equal(says(&s, "E ZI 1 2 ZI"), "ffsff");
-        ask_query(&s, "SELECT 2");
-        ask_bind(&s, "", "missing");
-        ask_query(&s, "SELECT 3");
-        ask(&s, 'S');
-        ask_bind(&s, "", "");
-        assert_string_equal(sent_first(&s), "C");
-}
-
-static void but_it_is_when_all_is_answered(void **state)
-{
-        (void) state;
-        server_changes_hands();
-        done(&s, "BEGIN", "C:BEGIN ZT");
-        ask_parse(&s, "", "SELECT 1");
-        ask(&s, 'S');
-        assert_string_equal(says(&s, "1 ZT"), "ff");
-        ask_bind(&s, "", "");
-        ask(&s, 'S');
-        assert_string_equal(sent_first(&s), "");
-}
-
 static void an_error_of_the_repeated_parse_is_the_clients(void **state)
 {
         (void) state;
@@ -348,8 +313,6 @@ int main(void)
                 TEST(a_parse_sent_while_the_server_skips_changes_nothing),
                 TEST(a_query_that_was_skipped_does_not_expose_anothers),
                 TEST(the_repeated_parse_may_have_been_skipped_itself),
-                TEST(what_was_sent_with_one_sync_is_not_counted_on_behind_it),
-                TEST(but_it_is_when_all_is_answered),
                 TEST(an_error_of_the_repeated_parse_is_the_clients),
                 TEST(an_error_elsewhere_repeats_nothing),
                 TEST(a_long_one_pins_until_the_next),

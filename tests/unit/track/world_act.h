@@ -143,6 +143,8 @@ static inline void world_parse(struct world_script *s, struct world_client *c, b
 static inline void world_bind(struct world_client *c, unsigned portal, unsigned name, struct bytes *b)
 {
         char payload[16] = {0}, *p = payload;
+        if (name % 3 == 0 && c->direct.unnamed_unsure)
+                c->diverged = true;
         p = stpcpy(p, world_name(portal, 2)) + 1;
         p = stpcpy(p, world_name(name, 3)) + 7;
         world_say(c, b, 'B', payload, (size_t) (p - payload));
@@ -168,7 +170,8 @@ static inline void world_execute(struct world_client *c, unsigned portal, unsign
 static inline void world_whole(struct world_script *s, struct world_client *c, bool sync, struct bytes *b)
 {
         world_parse(s, c, false, false, b);
-        world_bind(c, 0, 0, b);
+        world_bind(c, 0, 1, b);         /* of the unnamed statement just parsed */
+        b->memory[b->end - 8] = 0;
         if (sync)
                 world_target(c, 'D', false, 0, b);
         world_execute(c, 0, 0, b);
@@ -220,9 +223,8 @@ static inline void world_client_act(struct world_script *s, struct world_client 
         } else if (op == 'x' || op == 'y') {
                 world_whole(s, c, op == 'x', &b);
         } else if (op == 'B') {
-                unsigned portal = world_digit(s), name = world_digit(s);
-                c->diverged = c->diverged || (name % 3 == 0 && c->direct.unnamed_unsure);
-                world_bind(c, portal, name, &b);
+                unsigned portal = world_digit(s);
+                world_bind(c, portal, world_digit(s), &b);
         } else if (op == 'D' || op == 'C') {
                 bool statement = world_byte(s) != 'P';
                 world_target(c, (char) op, statement, world_digit(s), &b);
@@ -232,7 +234,7 @@ static inline void world_client_act(struct world_script *s, struct world_client 
         } else if (op == 'd') {
                 world_say(c, &b, 'd', (char[]){(char) world_byte(s), '\n'}, 2);
         } else if (op == 'F') {
-                world_say(c, &b, 'F', "\0\0\7\352\0\0\0\0\0\0", 10);
+                world_say(c, &b, 'F', "\0\0\0\1\0\0\0\0\0\0", 10);
         } else if (op == 'f') {
                 world_say(c, &b, 'f', "no", 3);
         } else {
