@@ -96,7 +96,7 @@ static inline enum track_verdict ask_piece(struct stage *s, const uint8_t *m, si
         s->v = track_look(&s->c, &s->t, &piece, &s->q, &e);
         if (s->v != TRACK_FORWARD)
                 return s->v;
-        if (begins && s->t.aligned != s->c.wanted && track_quiet(&s->t))
+        if (begins && s->t.aligned != s->c.wanted && track_idle(&s->t))
                 track_realign(&s->c, &s->t, &s->before, &s->told);
         track_send(&s->c, &s->t, &s->q, &piece, &s->before);
         return s->v;

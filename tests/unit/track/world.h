@@ -265,7 +265,7 @@ static inline void world_forward(struct world_client *c, const struct track_requ
         struct bytes first, tell;
         bytes_init(&first, 0);
         bytes_init(&tell, 0);
-        if (piece->begins && t->aligned != c->track.wanted && track_quiet(t))
+        if (piece->begins && t->aligned != c->track.wanted && track_idle(t))
                 track_realign(&c->track, t, &first, &tell);
         track_send(&c->track, t, q, piece, &first);
         world_send(&c->server->pg.in, &first);
