@@ -30,8 +30,8 @@ struct command {
 
 static const struct command commands[] = {
         {"status", 0, 0, true},       {"show", 1, 4, true},        {"reload", 0, 0, false},
-        {"pause", 0, 1, false},       {"resume", 0, 1, false},     {"disable", 1, 1, false},
-        {"enable", 1, 1, false},      {"reconnect", 0, 1, false},  {"kill", 0, 1, false},
+        {"pause", 0, 1, false},       {"resume", 0, 1, false},     {"disable", 0, 1, false},
+        {"enable", 0, 1, false},      {"reconnect", 0, 1, false},  {"kill", 0, 1, false},
         {"kill_client", 1, 1, false}, {"wait_close", 0, 1, false}, {"refresh", 0, 1, false},
         {"shutdown", 0, 1, false},    {"set", 1, 64, false},
 };
@@ -48,10 +48,14 @@ static const char help[] =
         "  refresh [ENV]    look for new credentials now\n"
         "  pause [ENV]      lend no more servers, and answer when none is left\n"
         "  resume [ENV]     go on\n"
+        "  disable [ENV]    take no new clients\n"
+        "  enable [ENV]     take them again\n"
+        "  reconnect [ENV]  replace every server connection as it becomes free\n"
+        "  wait_close [ENV] answer when those that must be replaced are closed\n"
+        "  kill [ENV]       end all clients and server connections, and pause\n"
+        "  kill_client ID   end one client; ID as in \"show clients\"\n"
+        "  set KEY = VALUE  not in this version: the broker refuses it\n"
         "  shutdown [WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]\n"
-        "  disable ENV, enable ENV, reconnect [ENV], kill [ENV], kill_client ID,\n"
-        "  wait_close [ENV], set KEY = VALUE\n"
-        "                   go to the broker as they are; it refuses what its version lacks\n"
         "\n"
         "  -h DIRECTORY     of the socket (else PGBROKER_DIRECTORY, else /run/pgbroker)\n"
         "  -p PORT          the number in the socket's name (5432)\n"

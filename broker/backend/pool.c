@@ -436,9 +436,18 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         return p;
 }
 
+static bool same_tls(const struct enforce_options *a, const struct enforce_options *b)
+{
+        return a->min_ssl_mode == b->min_ssl_mode && a->channel_binding == b->channel_binding &&
+               strcmp(a->root_cert ? a->root_cert : "", b->root_cert ? b->root_cert : "") == 0;
+}
+
 void pool_set(struct pool *p, const struct pool_config *config)
 {
+        bool held_to_other_tls = !same_tls(&p->config.tls, &config->tls);
         take_config(p, config);
+        if (held_to_other_tls)
+                pool_reconnect(p);
         p->logins.environment = p->environment;
         struct keyring_options k = {p->environment, config->poll_interval, config->bridge_timeout};
         keyring_set(p->keyring, &k);
@@ -464,23 +473,4 @@ void pool_free(struct pool *p)
         free(p->environment);
         free(p->root_cert);
         free(p);
-}
-
-void pool_pause(struct pool *p, bool on)
-{
-        p->paused = on;
-        pool_sweep_idle(p, loop_now(p->loop));
-        pool_look(p);
-}
-
-bool pool_settled(const struct pool *p)
-{
-        return server_total(&p->servers) == 0;
-}
-
-void pool_drain(struct pool *p)
-{
-        p->draining = true;
-        pool_sweep_idle(p, loop_now(p->loop));
-        pool_look(p);
 }

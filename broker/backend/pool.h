@@ -44,6 +44,7 @@ struct pool {
         struct deferred serve;          /* look who can be served */
         uint64_t adopted_at;            /* loop ms: when the active credential became it */
         bool paused, draining;
+        bool disabled;                  /* DISABLE: no new clients; for whoever lets them in */
 };
 
 /* Takes the source. */
@@ -79,6 +80,11 @@ bool pool_must_reset(const struct server *s, uid_t uid);
 /* PAUSE and RESUME; paused: pool_settled() when no server is left. */
 void pool_pause(struct pool *p, bool on);
 bool pool_settled(const struct pool *p);
+/* RECONNECT: every server leaves when nobody has it; while pool_closing() some have yet to. */
+void pool_reconnect(struct pool *p);
+bool pool_closing(const struct pool *p);
+/* KILL, when its sessions have ended: closes every server and stays paused. */
+void pool_kill(struct pool *p);
 /* SHUTDOWN: waiting clients are told 57P01, nothing new is lent but to clients that hold a pin. */
 void pool_drain(struct pool *p);
 

@@ -1,5 +1,5 @@
 /* What the parts of pool share: pool.c (lending and coming back), pool_sweep.c (what time brings),
- * pool_cancel.c (cancel requests). */
+ * pool_cancel.c (cancel requests), pool_orders.c (what an administrator orders). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
 #define PGB_BACKEND_POOL_PARTS_H
 

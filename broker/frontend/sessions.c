@@ -69,6 +69,11 @@ static struct home *find_home(void *arg, struct session *s, const char *database
                 error_hint(e, "Add the user or one of its groups to environments.%s.access.", v->name);
                 return NULL;
         }
+        if (v->pool->disabled) {
+                error_set(e, "57P03", "environment \"%s\" is disabled: it takes no new clients", v->name);
+                error_hint(e, "An administrator has said DISABLE; ENABLE %s ends that.", v->name);
+                return NULL;
+        }
         if (ss->inside >= ss->max_client_conn) {
                 ss->refused++;
                 too_many(ss, e);
@@ -243,15 +248,30 @@ void sessions_retire(struct sessions *ss, struct sessions_environment *v)
         }
 }
 
-void sessions_remove(struct sessions *ss, struct sessions_environment *v)
+void sessions_kill(struct sessions *ss, struct sessions_environment *v, const struct error *e)
 {
         struct session *s;
-        struct error e = {0};
-        error_set(&e, "57P01", "the broker is shutting down");
         list_each(s, &ss->all, struct session, link) {
                 if (s->home == v->home)
-                        session_end(s, &e);
+                        session_end(s, e);
         }
+}
+
+struct session *sessions_client(const struct sessions *ss, uint64_t id)
+{
+        struct session *s;
+        list_each(s, &ss->all, struct session, link) {
+                if (s->home && (s->id == id || (s->id & INT32_MAX) == id))
+                        return s;
+        }
+        return NULL;
+}
+
+void sessions_remove(struct sessions *ss, struct sessions_environment *v)
+{
+        struct error e = {0};
+        error_set(&e, "57P01", "the broker is shutting down");
+        sessions_kill(ss, v, &e);
         free_environment(v);
 }
 

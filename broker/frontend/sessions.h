@@ -53,6 +53,10 @@ struct sessions_environment *sessions_put(struct sessions *ss, const char *name,
 /* No new clients; its sessions end when nothing of theirs is open. The caller then frees it, when
  * its pool has no clients any more. */
 void sessions_retire(struct sessions *ss, struct sessions_environment *v);
+/* Ends its sessions at once, each with this reason. */
+void sessions_kill(struct sessions *ss, struct sessions_environment *v, const struct error *e);
+/* The client of this number (or of its lower 31 bits, as SHOW CLIENTS has it); NULL if none. */
+struct session *sessions_client(const struct sessions *ss, uint64_t id);
 /* Ends its sessions at once and frees it. */
 void sessions_remove(struct sessions *ss, struct sessions_environment *v);
 void sessions_set_admin(struct sessions *ss, const struct access_list *admin);

@@ -6,40 +6,59 @@
 
 #define LATER "Not in this version."
 
+/* What follows the words of a command. */
+enum follows { NOTHING, ENVIRONMENT, CLIENT, FOLLOWS };
+
+static const struct {
+        const char *shown;    /* in the help */
+        const char *expected; /* in an error */
+} follows[FOLLOWS] = {
+        [NOTHING] = {"", "nothing more"},
+        [ENVIRONMENT] = {" [environment]", "the name of one environment, or nothing for all"},
+        [CLIENT] = {" id", "the number of one client, id in SHOW CLIENTS"},
+};
+
 /* The first that fits counts. */
 static const struct rule {
         const char *name;
         enum command_kind kind;
         enum command_right right;
-        bool environment;        /* may be followed by the name of one */
+        enum follows follows;
         const char *description; /* one sentence */
 } rules[] = {
-        {"RELOAD", COMMAND_RELOAD, COMMAND_CHANGE, false,
+        {"RELOAD", COMMAND_RELOAD, COMMAND_CHANGE, NOTHING,
          "Reads the configuration again, as SIGHUP does, and answers when it holds or with what is "
          "wrong."},
-        {"PAUSE", COMMAND_PAUSE, COMMAND_CHANGE, true,
+        {"PAUSE", COMMAND_PAUSE, COMMAND_CHANGE, ENVIRONMENT,
          "Lends no more servers and answers when none is left; clients wait until RESUME."},
-        {"RESUME", COMMAND_RESUME, COMMAND_CHANGE, true, "Ends PAUSE."},
-        {"REFRESH", COMMAND_REFRESH, COMMAND_CHANGE, true,
+        {"RESUME", COMMAND_RESUME, COMMAND_CHANGE, ENVIRONMENT, "Ends PAUSE."},
+        {"REFRESH", COMMAND_REFRESH, COMMAND_CHANGE, ENVIRONMENT,
          "Looks for a new version of the secret now; SHOW SECRETS and SHOW ROTATIONS tell what "
          "came of it."},
-        {"SHUTDOWN WAIT_FOR_SERVERS", COMMAND_SHUTDOWN_SERVERS, COMMAND_CHANGE, false,
+        {"SHUTDOWN WAIT_FOR_SERVERS", COMMAND_SHUTDOWN_SERVERS, COMMAND_CHANGE, NOTHING,
          "Takes no new clients, sends each one away when its transaction is over, and ends the "
          "broker, as "
          "SIGTERM does."},
-        {"SHUTDOWN WAIT_FOR_CLIENTS", COMMAND_SHUTDOWN_CLIENTS, COMMAND_CHANGE, false,
+        {"SHUTDOWN WAIT_FOR_CLIENTS", COMMAND_SHUTDOWN_CLIENTS, COMMAND_CHANGE, NOTHING,
          "Takes no new clients and ends the broker when the last one has left."},
-        {"SHUTDOWN", COMMAND_SHUTDOWN, COMMAND_CHANGE, false, "Ends the broker at once."},
-        {"DISABLE", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
-        {"ENABLE", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
-        {"RECONNECT", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
-        {"KILL", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
-        {"KILL_CLIENT", COMMAND_LATER, COMMAND_CHANGE, false, LATER},
-        {"WAIT_CLOSE", COMMAND_LATER, COMMAND_CHANGE, true, LATER},
-        {"SET", COMMAND_LATER, COMMAND_CHANGE, false, LATER},
-        {"SHOW WAITS", COMMAND_LATER, COMMAND_LOOK, false, LATER},
-        {"SHOW ERRORS", COMMAND_LATER, COMMAND_LOOK, false, LATER},
-        {"SHOW LATENCY", COMMAND_LATER, COMMAND_LOOK, false, LATER},
+        {"SHUTDOWN", COMMAND_SHUTDOWN, COMMAND_CHANGE, NOTHING, "Ends the broker at once."},
+        {"DISABLE", COMMAND_DISABLE, COMMAND_CHANGE, ENVIRONMENT,
+         "Takes no new clients (57P03) until ENABLE; those that are there go on."},
+        {"ENABLE", COMMAND_ENABLE, COMMAND_CHANGE, ENVIRONMENT, "Ends DISABLE."},
+        {"RECONNECT", COMMAND_RECONNECT, COMMAND_CHANGE, ENVIRONMENT,
+         "Closes every server connection as soon as no client has it, and those that are idle at "
+         "once; new ones take their place."},
+        {"WAIT_CLOSE", COMMAND_WAIT_CLOSE, COMMAND_CHANGE, ENVIRONMENT,
+         "Answers when every server connection that RECONNECT, RELOAD or a rotation has marked "
+         "(close_needed in SHOW SERVERS) is closed."},
+        {"KILL", COMMAND_KILL, COMMAND_CHANGE, ENVIRONMENT,
+         "Ends every client and server connection at once (57P01), and pauses until RESUME."},
+        {"KILL_CLIENT", COMMAND_KILL_CLIENT, COMMAND_CHANGE, CLIENT,
+         "Ends one client at once (57P01)."},
+        {"SET", COMMAND_LATER, COMMAND_CHANGE, NOTHING, LATER},
+        {"SHOW WAITS", COMMAND_LATER, COMMAND_LOOK, NOTHING, LATER},
+        {"SHOW ERRORS", COMMAND_LATER, COMMAND_LOOK, NOTHING, LATER},
+        {"SHOW LATENCY", COMMAND_LATER, COMMAND_LOOK, NOTHING, LATER},
 };
 #define RULES (sizeof rules / sizeof *rules)
 
@@ -70,7 +89,7 @@ static void help_rows(const struct snapshot_world *w, struct snapshot_rows *r)
                 help_row(r, "SHOW ", shows[i]->name, "", shows[i]->description);
         for (size_t i = 0; i < RULES; i++) {
                 if (rules[i].kind != COMMAND_LATER)
-                        help_row(r, "", rules[i].name, rules[i].environment ? " [environment]" : "",
+                        help_row(r, "", rules[i].name, follows[rules[i].follows].shown,
                                  rules[i].description);
         }
 }
@@ -90,7 +109,8 @@ static bool show(const struct command_words *w, struct command *out)
         const struct snapshot *s = strcasecmp(name, help.name) == 0 ? &help : snapshot_find(name);
         if (!s || w->count != 2)
                 return false;
-        *out = (struct command){.kind = COMMAND_SHOW, .tag = "SHOW", .show = s};
+        *out = (struct command){
+                .kind = COMMAND_SHOW, .right = COMMAND_LOOK, .tag = "SHOW", .show = s};
         return true;
 }
 
@@ -109,6 +129,22 @@ static enum command_verdict bad(struct command *out)
         return COMMAND_BAD;
 }
 
+/* The words from the given one on are what the rule says. */
+static bool follow(const struct rule *rule, const struct command_words *w, size_t words,
+                   struct command *out)
+{
+        char *argument = out->argument;
+        switch (rule->follows) {
+        case ENVIRONMENT:
+                return w->count == words || command_name(w, words, argument, COMMAND_ARGUMENT);
+        case CLIENT:
+                return w->count == words + 1 && w->word[words].kind == SQLTOKEN_NUMBER &&
+                       command_name(w, words, argument, COMMAND_ARGUMENT) && strlen(argument) < 20;
+        default:
+                return w->count == words;
+        }
+}
+
 static enum command_verdict apply(const struct rule *rule, const struct command_words *w,
                                   struct command *out, struct error *e)
 {
@@ -119,13 +155,9 @@ static enum command_verdict apply(const struct rule *rule, const struct command_
                 error_hint(e, "SHOW HELP lists what is.");
                 return bad(out);
         }
-        if (w->count == words)
+        if (follow(rule, w, words, out))
                 return COMMAND_READ;
-        if (rule->environment && command_name(w, words, out->argument, sizeof out->argument))
-                return COMMAND_READ;
-        error_set(e, "42601", "%s takes %s", rule->name,
-                  rule->environment ? "the name of one environment, or nothing for all"
-                                    : "nothing more");
+        error_set(e, "42601", "%s takes %s", rule->name, follows[rule->follows].expected);
         return bad(out);
 }
 
@@ -232,8 +264,8 @@ static void describe_rules(FILE *to)
 {
         fputs("\n## Commands\n\n| command | what it does |\n|---|---|\n", to);
         for (size_t i = 0; i < RULES; i++)
-                fprintf(to, "| `%s%s` | %s |\n", rules[i].name,
-                        rules[i].environment ? " [environment]" : "", rules[i].description);
+                fprintf(to, "| `%s%s` | %s |\n", rules[i].name, follows[rules[i].follows].shown,
+                        rules[i].description);
 }
 
 static void describe_parameters(FILE *to)

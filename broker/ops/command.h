@@ -8,8 +8,8 @@
 #include "ops/command_words.h"
 #include "ops/snapshot.h"
 
-/* Who may say it. */
-enum command_right { COMMAND_LOOK, COMMAND_CHANGE };
+/* Who may say it: only whoever has the right that the table names. */
+enum command_right { COMMAND_NOBODY, COMMAND_LOOK, COMMAND_CHANGE };
 
 enum command_kind {
         COMMAND_NOTED,      /* nothing is to be done; without a tag: there was no statement */
@@ -20,9 +20,15 @@ enum command_kind {
         COMMAND_COMMIT,     /* or ROLLBACK */
         COMMAND_DEALLOCATE, /* of the prepared statement `argument`; "" = all */
         COMMAND_RELOAD,
-        COMMAND_PAUSE, /* these three: of the environment `argument`; "" = all */
+        COMMAND_PAUSE, /* these eight: of the environment `argument`; "" = all */
         COMMAND_RESUME,
         COMMAND_REFRESH,
+        COMMAND_DISABLE,
+        COMMAND_ENABLE,
+        COMMAND_RECONNECT,
+        COMMAND_WAIT_CLOSE,
+        COMMAND_KILL,
+        COMMAND_KILL_CLIENT, /* of the number `argument` */
         COMMAND_SHUTDOWN,
         COMMAND_SHUTDOWN_SERVERS, /* WAIT_FOR_SERVERS */
         COMMAND_SHUTDOWN_CLIENTS, /* WAIT_FOR_CLIENTS */
@@ -46,6 +52,12 @@ enum command_verdict {
         COMMAND_END,  /* there is no more in the text */
         COMMAND_BAD   /* see the error */
 };
+
+/* Is it one that console_order.h carries out? */
+static inline bool command_is_order(const struct command *c)
+{
+        return c->kind >= COMMAND_RELOAD && c->kind <= COMMAND_KILL_CLIENT;
+}
 
 /* The next one in the text that the reader walks. */
 enum command_verdict command_next(struct command_reader *r, struct command *out, struct error *e);

@@ -114,7 +114,8 @@ static const struct {
 static bool answer(struct command *out, enum command_kind kind, const char *tag, const char *column,
                    char type, const char *value)
 {
-        *out = (struct command){.kind = kind, .tag = tag, .column = {column, type, ""}};
+        *out = (struct command){
+                .kind = kind, .right = COMMAND_LOOK, .tag = tag, .column = {column, type, ""}};
         snprintf(out->value, sizeof out->value, "%s", value);
         return true;
 }
@@ -154,7 +155,7 @@ static bool question(const struct command_words *w, struct command *out)
 
 static bool noted(struct command *out, enum command_kind kind, const char *tag)
 {
-        *out = (struct command){.kind = kind, .tag = tag};
+        *out = (struct command){.kind = kind, .right = COMMAND_LOOK, .tag = tag};
         return true;
 }
 

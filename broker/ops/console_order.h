@@ -10,8 +10,9 @@
 struct order {
         const struct console_world *world;
         struct errand *errand; /* of RELOAD */
-        struct deadline look;  /* of PAUSE: is all quiet now? */
-        char environment[COMMAND_ARGUMENT];
+        struct deadline look;  /* of PAUSE and WAIT_CLOSE: is it so now? */
+        enum command_kind kind;
+        char argument[COMMAND_ARGUMENT]; /* an environment, "" = all; or a client's number */
         /* Called by the loop, once, if order_start() said ORDER_WAIT. */
         void (*done)(struct order *o, const struct error *e_or_null);
 };
@@ -24,7 +25,7 @@ enum order_verdict {
 
 void order_init(struct order *o, const struct console_world *world,
                 void (*done)(struct order *o, const struct error *e_or_null));
-/* RELOAD, PAUSE, RESUME or REFRESH. */
+/* Any of those from COMMAND_RELOAD to COMMAND_KILL_CLIENT. */
 enum order_verdict order_start(struct order *o, const struct command *c, struct error *e);
 /* Nobody waits for it any more: it goes on, done() is not called. */
 void order_forget(struct order *o);

@@ -97,7 +97,7 @@ static struct portal_world portal_world(const struct visit *v)
 static enum order_verdict order(struct visit *v, const struct command *c, struct error *e)
 {
         log_info(v->world->log, "console command", log_str("command", c->tag),
-                 log_str("environment", c->argument), log_int("pid", v->pid),
+                 log_str("argument", c->argument), log_int("pid", v->pid),
                  log_int("uid", v->uid));
         v->tag = c->tag;
         enum order_verdict verdict = order_start(&v->order, c, e);
@@ -133,18 +133,13 @@ static enum order_verdict perform(struct visit *v, const struct command *c, stru
         case COMMAND_DEALLOCATE:
                 portals_deallocate(&v->portals, c->argument);
                 return ORDER_DONE;
-        case COMMAND_RELOAD:
-        case COMMAND_PAUSE:
-        case COMMAND_RESUME:
-        case COMMAND_REFRESH:
-                return order(v, c, e);
         case COMMAND_SHUTDOWN:
         case COMMAND_SHUTDOWN_SERVERS:
         case COMMAND_SHUTDOWN_CLIENTS:
                 shut_down(v, c);
                 return ORDER_DONE;
         default:
-                return ORDER_DONE;
+                return command_is_order(c) ? order(v, c, e) : ORDER_DONE;
         }
 }
 
@@ -223,15 +218,15 @@ static void execute(struct visit *v, const uint8_t *p, size_t n)
         uint32_t max_rows;
         struct portal_world w = portal_world(v);
         struct portal *portal = portals_execute(&v->portals, p, n, &max_rows, &e);
+        if (portal && !portal->command.tag) {
+                compose_empty(&v->out);
+                return;
+        }
         if (!portal || !may(v, &portal->command, &e)) {
                 fail(v, &e);
                 return;
         }
         const struct command c = portal->command;
-        if (!c.tag) {
-                compose_empty(&v->out);
-                return;
-        }
         if (!portal_rows(portal, &w, max_rows, &v->out)) {
                 bytes_append(&v->out, "s\0\0\0\4", 5); /* PortalSuspended */
                 return;

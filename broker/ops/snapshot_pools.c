@@ -112,7 +112,7 @@ static const struct snapshot_column databases_columns[] = {
          "How many clients it takes; 0: only the broker's limit counts."},
         {"current_client_connections", 'i', "How many clients it has."},
         {"paused", 'i', "1 from PAUSE to RESUME."},
-        {"disabled", 'i', "0: DISABLE is not in this version."},
+        {"disabled", 'i', "1 from DISABLE to ENABLE: it takes no new clients."},
 };
 
 static void databases_row(const struct pool *p, struct snapshot_rows *r)
@@ -135,7 +135,7 @@ static void databases_row(const struct pool *p, struct snapshot_rows *r)
         snapshot_count(r, o->max_client_conn);
         snapshot_count(r, p->clients);
         snapshot_count(r, p->paused);
-        snapshot_count(r, 0);
+        snapshot_count(r, p->disabled);
         snapshot_end(r);
 }
 

@@ -278,10 +278,16 @@ class Ctl(story.Story):
             world.add("prod")
             daemon = self.watch(world.start())
             self.assertIn("cl_active", daemon.ctl("show", "pools").stdout)
-            for words in (("reload",), ("pause", "prod"), ("resume", "prod"), ("refresh", "prod")):
+            for words in (("reload",), ("pause", "prod"), ("resume", "prod"), ("refresh", "prod"),
+                          ("disable", "prod"), ("enable", "prod"), ("reconnect",), ("wait_close", "prod"),
+                          ("kill", "prod"), ("resume",)):
                 done = daemon.ctl(*words)
                 self.assertEqual(done.returncode, 0, f"{words}: {done.stderr}")
             self.assertEqual(daemon.ctl("pause", "nowhere").returncode, 1)
+            self.assertEqual(daemon.ctl("kill_client", "999999").returncode, 1)
+            with daemon.connect() as client:
+                self.assertEqual(daemon.ctl("kill_client", daemon.show("CLIENTS")[0]["id"]).returncode, 0)
+                self.refused("57P01", client.answer)
             self.assertEqual(daemon.ctl("shutdown").returncode, 0)
             self.assertEqual(daemon.wait(), 0)
 

@@ -39,6 +39,12 @@ static void commands_are_read_in_any_spelling(void **state)
                 {"shutdown wait_for_clients", COMMAND_SHUTDOWN_CLIENTS, "SHUTDOWN WAIT_FOR_CLIENTS",
                  ""},
                 {";;; RELOAD", COMMAND_RELOAD, "RELOAD", ""},
+                {"DISABLE prod", COMMAND_DISABLE, "DISABLE", "prod"},
+                {"enable", COMMAND_ENABLE, "ENABLE", ""},
+                {"RECONNECT prod", COMMAND_RECONNECT, "RECONNECT", "prod"},
+                {"WAIT_CLOSE", COMMAND_WAIT_CLOSE, "WAIT_CLOSE", ""},
+                {"KILL prod", COMMAND_KILL, "KILL", "prod"},
+                {"kill_client 0012", COMMAND_KILL_CLIENT, "KILL_CLIENT", "0012"},
         };
 
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -90,12 +96,13 @@ static void what_is_wrong_is_told(void **state)
                 {"SHOW WAITS", "0A000", "not in this version"},
                 {"SHOW ERRORS", "0A000", "not in this version"},
                 {"SHOW LATENCY", "0A000", "not in this version"},
-                {"KILL prod", "0A000", "not in this version"},
-                {"KILL_CLIENT 3", "0A000", "not in this version"},
-                {"RECONNECT", "0A000", "not in this version"},
-                {"DISABLE prod", "0A000", "not in this version"},
-                {"ENABLE prod", "0A000", "not in this version"},
-                {"WAIT_CLOSE prod", "0A000", "not in this version"},
+                {"KILL_CLIENT", "42601", "the number of one client"},
+                {"KILL_CLIENT prod", "42601", "the number of one client"},
+                {"KILL_CLIENT 3 4", "42601", "the number of one client"},
+                {"KILL_CLIENT -3", "42601", "the number of one client"},
+                {"KILL_CLIENT 100000000000000000000", "42601", "the number of one client"},
+                {"KILL 'prod'", "42601", "one environment"},
+                {"KILLL", "42601", "KILL is one"},
                 {"SET pool_size = 3", "0A000", "not in this version"},
                 {"SET log.level = 'debug'", "0A000", "not in this version"},
                 {"RELAOD", "42601", "RELOAD is one"},
@@ -200,6 +207,23 @@ static void statements_follow_each_other(void **state)
         assert_int_equal(c.kind, COMMAND_PAUSE);
         assert_int_equal(command_next(&r, &c, &e), COMMAND_END);
         assert_int_equal(command_next(&r, &c, &e), COMMAND_END);
+}
+
+static void what_changes_something_needs_the_right_to(void **state)
+{
+        (void) state;
+        static const char *const texts[] = {"RELOAD",     "PAUSE",    "RESUME", "REFRESH", "DISABLE",
+                                            "ENABLE",     "RECONNECT", "KILL",  "KILL_CLIENT 1",
+                                            "WAIT_CLOSE", "SHUTDOWN"};
+
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+                struct command c;
+                struct error e;
+
+                assert_int_equal(first(texts[i], &c, &e), COMMAND_READ);
+                assert_int_equal(c.right, COMMAND_CHANGE);
+        }
+        assert_int_equal((struct command){0}.right, COMMAND_NOBODY);
 }
 
 static void nothing_is_no_statement(void **state)
@@ -335,6 +359,7 @@ int main(void)
                 cmocka_unit_test(drivers_hear_what_they_expect),
                 cmocka_unit_test(one_statement_is_deallocated_by_its_name),
                 cmocka_unit_test(statements_follow_each_other),
+                cmocka_unit_test(what_changes_something_needs_the_right_to),
                 cmocka_unit_test(nothing_is_no_statement),
                 cmocka_unit_test(long_words_are_cut_not_overrun),
                 cmocka_unit_test(columns_say_what_they_are),

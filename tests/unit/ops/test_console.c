@@ -345,7 +345,9 @@ static void queries_are_answered(void **state)
         assert_true(says(p, "the test", 8));
         assert_string_equal(query(p, "SELECT 1"), "T D C(SELECT 1) ZI");
         assert_string_equal(query(p, "NONSENSE"), "E42601 ZI");
-        assert_string_equal(query(p, "KILL x"), "E0A000 ZI");
+        assert_string_equal(query(p, "KILL x"), "E3D000 ZI");
+        assert_string_equal(query(p, "KILL_CLIENT 7"), "E42704 ZI");
+        assert_string_equal(query(p, "RECONNECT; WAIT_CLOSE"), "C(RECONNECT) C(WAIT_CLOSE) ZI");
 }
 
 static void nothing_is_answered_with_nothing(void **state)
