@@ -28,6 +28,8 @@ struct pool_options {
         uint64_t client_login_timeout;  /* 60 s: waiting for the client's own bytes */
         uint64_t client_idle_timeout;   /* 0 */
         uint64_t idle_transaction_timeout; /* 0 */
+        uint64_t query_timeout;         /* 0 */
+        uint64_t transaction_timeout;   /* 0 */
 };
 
 #endif

@@ -5,8 +5,6 @@
 #include "base/expect.h"
 #include "base/own.h"
 
-#define DEFAULT_TIMEOUT_MS 10000        /* no server is held without limit */
-
 struct pool_cancel {
         struct list link;               /* of pool->cancels */
         struct pool *pool;
@@ -68,7 +66,6 @@ static void finished(void *arg, enum cancel_outcome outcome, const struct error 
 bool pool_cancel(struct server *s)
 {
         struct pool *p = s->pool;
-        uint64_t timeout = p->config.options.cancel_wait_timeout;
         expect(s->state == SERVER_LENT && !s->canceling);
         if (!s->connection->has_key || p->cancel_count >= 2 * p->config.options.pool_size) {
                 log_warn(p->log, "cancel request dropped", log_str("environment", p->environment),
@@ -87,7 +84,7 @@ bool pool_cancel(struct server *s)
         struct cancel_options o = {.connection = s->connection,
                                    .host = s->credential->document->host,
                                    .root_cert = s->root_cert,
-                                   .timeout_ms = timeout ? (unsigned) timeout : DEFAULT_TIMEOUT_MS};
+                                   .timeout_ms = (unsigned) pool_cancel_patience(&p->config.options)};
         f->cancel = cancel_start(p->loop, &o, finished, f);
         return true;
 }

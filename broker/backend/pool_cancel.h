@@ -5,6 +5,12 @@
 
 #include "backend/pool.h"
 
+/* How long the server may take to end what was canceled: cancel_wait_timeout, but never for ever. */
+static inline uint64_t pool_cancel_patience(const struct pool_options *o)
+{
+        return o->cancel_wait_timeout ? o->cancel_wait_timeout : 10000;
+}
+
 /* Who wants to hear that it is over: embedded in whatever brought the request. */
 struct pool_asker {
         struct list link;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "base/expect.h"
+#include "base/own.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
 
@@ -181,6 +182,29 @@ static bool ends_session(const struct frame_piece *piece, struct error *e)
         return true;
 }
 
+static void count_answer(struct relay *r, const struct frame_piece *piece)
+{
+        bool ready = piece->type == 'Z';
+        r->readies += ready;
+        r->answers += ready || piece->type == 'C' || piece->type == 's' || piece->type == 'I';
+}
+
+/* The server says that somebody asked for the cancel; the client is told why. */
+static bool reword_canceled(struct relay *r, const struct frame_piece *piece)
+{
+        struct reply_error said;
+        struct bytes b;
+        if (piece->type != 'E' || !frame_whole(piece) ||
+            reply_error(frame_payload(piece), frame_payload_size(piece), &said) != FRAME_READY ||
+            strcmp(said.sqlstate, "57014") != 0)
+                return false;
+        bytes_init(&b, 0);
+        compose_error(&b, "ERROR", r->canceled_for);
+        send_own(r->client, &b);
+        free(TAKE(r->canceled_for));
+        return true;
+}
+
 static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece, struct error *e)
 {
         struct track_server *t = &r->server->track;
@@ -195,7 +219,9 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
                 return RELAY_BAD;
         if (v == TRACK_FORWARD && !r->muted) {
                 r->fatal |= last;
-                stream_send(r->client, piece->data, piece->size);
+                count_answer(r, piece);
+                if (!r->canceled_for || !reword_canceled(r, piece))
+                        stream_send(r->client, piece->data, piece->size);
         }
         return RELAY_MORE;
 }

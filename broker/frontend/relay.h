@@ -20,6 +20,8 @@ struct relay {
         struct frame_cutter cutter;     /* of what the client sends */
         struct stats *stats;            /* of the pool */
         enum relay_drop drop;
+        struct error *canceled_for;     /* what the next 57014 of the server is worded as; NULL = its own */
+        uint32_t answers, readies;      /* statements, and requests, that were answered to the client */
         bool may_pin;                   /* leave to pin was given */
         bool muted;                     /* the client is not welcomed yet: nothing goes to it */
         bool swallowing;                /* the rest of a message is for no server */

@@ -74,8 +74,6 @@ static void flow(struct session *s)
                 stream_resume(server_stream(r->server));
 }
 
-static void rearm(struct session *s);
-
 /* No request and no transaction is open. */
 static bool may_leave(const struct session *s)
 {
@@ -96,39 +94,8 @@ void session_settle(struct session *s)
                 return;
         }
         flow(s);
-        rearm(s);
+        session_watch_time(s);
         session_cancel_look(s);
-}
-
-void session_set_patience(struct session *s, uint64_t ms)
-{
-        if (ms)
-                loop_set(s->loop, &s->patience, loop_now(s->loop) + ms);
-        else
-                loop_clear(s->loop, &s->patience);
-}
-
-/* All is answered, and the client has to go on: in a transaction, or up to its Sync. */
-static bool server_awaits_client(const struct track_server *t)
-{
-        return t->turns.count == 0 && t->turns.copy == COPY_NONE && !track_quiet(t);
-}
-
-/* Which timeout runs now? */
-static void rearm(struct session *s)
-{
-        const struct relay *r = &s->relay;
-        const struct pool_options *o = session_options(s);
-        if (s->state == SESSION_IDLE)
-                session_set_patience(s, o->client_idle_timeout);
-        else if (s->state != SESSION_ACTIVE || stream_paused(r->client))
-                session_set_patience(s, 0);
-        else if (!frame_at_border(&r->cutter) || s->partial)
-                session_set_patience(s, o->message_timeout);
-        else if (server_awaits_client(&r->server->track))
-                session_set_patience(s, o->idle_transaction_timeout);
-        else
-                session_set_patience(s, 0);
 }
 
 /* ---- the end ---- */
@@ -187,6 +154,7 @@ void session_bury(struct deferred *d)
         free(s->groups);
         free(s->user);
         free(s->farewell);
+        free(s->relay.canceled_for);
         track_client_free(&s->relay.track);
         free(s);
 }
@@ -258,6 +226,7 @@ static size_t client_received(void *arg, const uint8_t *p, size_t n)
                 stream_pause(s->relay.client);
                 return 0;
         }
+        s->heard_at = loop_now(s->loop);
         if (s->relay.server && track_quiet(&s->relay.server->track))
                 s->xact_us = loop_us();
         size_t used = requests(s, p, n);
@@ -302,24 +271,7 @@ void session_wait_failed(struct pool_wait *w, const struct error *e)
         session_end(container_of(w, struct session, wait), e);
 }
 
-/* ---- time ---- */
-
-void session_patience_over(struct deadline *d)
-{
-        struct session *s = container_of(d, struct session, patience);
-        struct error e = {0};
-        if (s->state == SESSION_GREETING)
-                error_set(&e, "57014", "client_login_timeout: the client did not finish its login");
-        else if (s->state == SESSION_IDLE)
-                error_set(&e, "57P05", "client_idle_timeout: the session was idle for too long");
-        else if (s->partial || !frame_at_border(&s->relay.cutter))
-                error_set(&e, "08P01", "message_timeout: the client stopped in the middle of a message "
-                          "while it held a server");
-        else
-                error_set(&e, "25P03", "idle_transaction_timeout: the transaction was idle for too "
-                          "long");
-        session_end(s, &e);
-}
+/* ---- going ---- */
 
 void session_pin_drain(struct pool_pin *pin)
 {

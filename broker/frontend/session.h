@@ -57,8 +57,12 @@ struct session {
         struct greet *greet;            /* until IDLE */
         struct pool_wait wait;
         struct pool_pin pin;
-        struct deadline patience;       /* login, idle, message and transaction timeouts */
+        struct deadline patience;       /* the first of its timeouts, or earlier: session_time.c */
         struct deferred burial;         /* frees it when nobody is inside any more */
+        uint64_t heard_at;              /* loop ms: it last said something, or was answered */
+        uint64_t query_at, xact_at;     /* since when a query, a transaction has been open; 0 = none */
+        uint64_t cancel_at;             /* when query_timeout had the query canceled; 0 = not */
+        uint32_t answers, readies;      /* the relay's counts when it was last looked at */
         uint64_t id, xact_us;
         uint32_t cancel_pid;
         uint8_t cancel_key[4];

@@ -31,6 +31,7 @@ static void welcome(struct session *s)
         free(TAKE(s->greet));
         free(TAKE(s->groups));
         s->relay.muted = false;
+        s->heard_at = loop_now(s->loop);
         stream_retarget(s->relay.client, &session_client_events, s);
         s->home->pool->stats.total.client_login_count++;
         log_info(s->log, "client connected", log_str("environment", s->home->pool->environment),

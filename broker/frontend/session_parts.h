@@ -1,5 +1,6 @@
 /* What the parts of session share: session.c (a client at work), session_server.c (the server it has),
- * session_login.c (until it is at work), session_cancel.c (cancel requests for it). */
+ * session_time.c (its timeouts), session_login.c (until it is at work), session_cancel.c (cancel requests
+ * for it). */
 #ifndef PGB_FRONTEND_SESSION_PARTS_H
 #define PGB_FRONTEND_SESSION_PARTS_H
 
@@ -13,6 +14,8 @@ bool session_mode(const struct session *s);     /* pool_mode session */
 /* After every event: who is read, and which timeout runs. */
 void session_settle(struct session *s);
 void session_set_patience(struct session *s, uint64_t ms);
+/* What begins or ends has been noted; sees to it that patience_over() comes in time. */
+void session_watch_time(struct session *s);
 void session_borrow(struct session *s, struct server *server);
 void session_give_back(struct session *s);
 /* Its server is quiet: is there something left to ask, or can it go back? */

@@ -275,6 +275,8 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->client_login_timeout = sheet_number(s, "pool.client_login_timeout");
         out->client_idle_timeout = sheet_number(s, "pool.client_idle_timeout");
         out->idle_transaction_timeout = sheet_number(s, "pool.idle_transaction_timeout");
+        out->query_timeout = sheet_number(s, "pool.query_timeout");
+        out->transaction_timeout = sheet_number(s, "pool.transaction_timeout");
 }
 
 static bool fill_environment(const struct config *c, size_t i, const struct access_self *self,

@@ -186,12 +186,16 @@ static const struct setting table[] = {
         DURATION(ENVIRONMENT, RELOAD, "pool.client_login_timeout", "60s",
                  "How long a client may take to send its startup message."),
         DURATION(ENVIRONMENT, RELOAD, "pool.client_idle_timeout", "0",
-                 "How long a client may send nothing before it is sent away."),
+                 "How long a client may send nothing, pinned or in session mode too, before it is sent "
+                 "away (57P05)."),
         DURATION(ENVIRONMENT, RELOAD, "pool.idle_transaction_timeout", "0",
-                 "How long a client may send nothing inside a transaction."),
-        DURATION(ENVIRONMENT, LATER, "pool.query_timeout", "0", "How long a query may run."),
-        DURATION(ENVIRONMENT, LATER, "pool.transaction_timeout", "0",
-                 "How long a transaction may last."),
+                 "How long a client may send nothing inside a transaction before it is sent away "
+                 "(25P03)."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.query_timeout", "0",
+                 "How long a query may run before it is canceled (57014); if the server has not ended "
+                 "it cancel_wait_timeout later, its connection is closed."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.transaction_timeout", "0",
+                 "How long a transaction may last before its client is sent away (25P04)."),
         DURATION(ENVIRONMENT, LATER, "pool.query_wait_notify", "0",
                  "How long a client waits before a notice tells it so."),
         DURATION(ENVIRONMENT, LATER, "pool.server_check_delay", "0",

@@ -59,6 +59,8 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         assert_int_equal(p->client_login_timeout, 60000);
         assert_int_equal(p->client_idle_timeout, 0);
         assert_int_equal(p->idle_transaction_timeout, 0);
+        assert_int_equal(p->query_timeout, 0);
+        assert_int_equal(p->transaction_timeout, 0);
 }
 
 /* ---- what is given ---- */
@@ -82,7 +84,8 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         "           query_wait_timeout: 250ms, server_lifetime: 2s, server_idle_timeout: 3s,\n"    \
         "           server_connect_timeout: 4s, server_login_retry: 5s, pin_drain_timeout: 6s,\n"  \
         "           message_timeout: 7s, client_login_timeout: 8s, client_idle_timeout: 9s,\n"     \
-        "           idle_transaction_timeout: 10m, cancel_wait_timeout: 12s}\n"                    \
+        "           idle_transaction_timeout: 10m, cancel_wait_timeout: 12s,\n"                    \
+        "           query_timeout: 13s, transaction_timeout: 14s}\n"                               \
         "    rotation: {poll_interval: 1h, bridge_timeout: 0}\n"                                   \
         "  dev: {}\n"
 
@@ -157,6 +160,8 @@ static void every_pool_setting_reaches_its_place(void **state)
         assert_int_equal(p->client_login_timeout, 8000);
         assert_int_equal(p->client_idle_timeout, 9000);
         assert_int_equal(p->idle_transaction_timeout, 600000);
+        assert_int_equal(p->query_timeout, 13000);
+        assert_int_equal(p->transaction_timeout, 14000);
 }
 
 static void each_choice_is_the_enum_of_its_name(void **state)

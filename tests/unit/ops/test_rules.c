@@ -32,12 +32,8 @@ static void what_is_not_built_yet_is_not_ignored(void **state)
                 PROD("api_keys: {secret_name: forecaster/api-keys/dev}"),
                 PROD("auth: {secret_region: eu-west-1}"),
                 PROD("secret_access: {auth: {users: [root]}}"),
-                PROD("pool: {query_timeout: 5}"),
-                PROD("pool: {query_timeout: nonsense}"),
-                PROD("pool: {transaction_timeout: 5s}"),
-                PROD("pool: {tcp_keepalive: false}"),
                 PROD("pool: {max_prepared_statements: 200}"),
-                PROD("pool: {server_check_query: select 1}"),
+                PROD("pool: {max_prepared_statements: nonsense}"),
                 PROD("secret_access: {auth: {users: x}}"),
         };
 
@@ -48,7 +44,7 @@ static void what_is_not_built_yet_is_not_ignored(void **state)
         struct config *c = load("http: {listen: ''}\n" PROD(
                 "api_keys: {secret_name: forecaster/api-keys/prod}, "
                 "auth: {secret_name: forecaster/auth/prod, secret_region: ''}, "
-                "pool: {query_timeout: 0ms, tcp_keepalive: on}, "
+                "pool: {max_prepared_statements: 0}, "
                 "secret_access: {auth: {users: []}}"));
         assert_int_equal(c->environment_count, 1);
 }
