@@ -46,6 +46,7 @@ static void arrived(struct logins *g, struct server *s, struct connection *c)
         s->connected = now;
         s->connect_time = s->request_time = time(NULL);
         s->expires = expiry(g, now, s->id);
+        histogram_add(g->latency, loop_us() - s->began_us);
         g->failing_since = 0;
         g->failures = 0;
         g->retry_at = 0;
@@ -79,6 +80,7 @@ static void failed(struct logins *g, const struct server *s, enum connect_failur
         log_warn(g->log, "server login failed", log_str("environment", g->environment),
                  log_str("class", connect_failure_name(f)),
                  log_str("version", s->credential->version_id), log_reason(e));
+        errors_note(g->errors, "login", e->sqlstate, e->text, time(NULL));
         if (f == CONNECT_REFUSED || f == CONNECT_DENIED)
                 return;                 /* the keyring's business */
         if (g->failures++ == 0)
@@ -111,6 +113,7 @@ static void start(struct logins *g, struct credential *c, bool probe)
 {
         struct server *s = server_new(g->servers, c, loop_now(g->loop));
         s->probe = probe;
+        s->began_us = loop_us();
         s->pool = g;
         s->root_cert = own_string(g->tls->root_cert);
         struct connect_options o = {.document = c->document,

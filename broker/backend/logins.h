@@ -5,6 +5,8 @@
 
 #include "backend/options.h"
 #include "backend/server.h"
+#include "base/errors.h"
+#include "base/histogram.h"
 
 #define LOGINS_AT_ONCE 4
 
@@ -16,6 +18,8 @@ struct logins {
         const struct enforce_options *tls;
         struct server_lists *servers;
         struct keyring *keyring;
+        struct histogram *latency;
+        struct errors *errors;
         struct deadline retry;
         uint64_t failing_since;         /* loop ms of the first of a row of failures; 0 = fine */
         unsigned failures;              /* in that row */

@@ -214,7 +214,9 @@ static void serve(struct deferred *d)
         struct pool_wait *w;
         struct server *s;
         while (!p->paused && (w = wait_first(&p->waiting)) && (s = lend(p, w))) {
-                p->stats.total.wait_time += loop_us() - w->since_us;
+                uint64_t waited = loop_us() - w->since_us;
+                p->stats.total.wait_time += waited;
+                histogram_add(&p->latency.wait, waited);
                 wait_give(w, s);
         }
         while (p->pinning.count < pinning_most(&p->config.options) &&
@@ -236,8 +238,10 @@ struct server *pool_take(struct pool *p, struct pool_wait *w)
 {
         if (!p->paused && !p->draining && !p->waiting.count) {
                 struct server *s = lend(p, w);
-                if (s)
+                if (s) {
+                        histogram_add(&p->latency.wait, 0);
                         return s;
+                }
         }
         wait_join(&p->waiting, w, loop_now(p->loop), loop_us());
         pool_look(p);
@@ -429,6 +433,7 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         p->logins = (struct logins){.loop = l, .log = log, .environment = p->environment,
                                     .options = &p->config.options, .tls = &p->config.tls,
                                     .servers = &p->servers, .keyring = p->keyring,
+                                    .latency = &p->latency.login, .errors = &p->errors,
                                     .opened = opened, .changed = login_changed, .arg = p};
         logins_init(&p->logins);
         loop_set(l, &p->sweep, loop_now(l) + POOL_SWEEP_MS);

@@ -12,6 +12,8 @@
 #include "backend/pinning.h"
 #include "backend/server.h"
 #include "backend/wait.h"
+#include "base/errors.h"
+#include "base/histogram.h"
 #include "base/stats.h"
 
 struct pool_config {
@@ -20,6 +22,19 @@ struct pool_config {
         struct enforce_options tls;
         bool strict;                    /* a full reset between any two clients */
         uint64_t poll_interval, bridge_timeout; /* ms, for the keyring */
+};
+
+/* How long things take, since the start, in microseconds; the texts are SHOW LATENCY's. */
+#define POOL_LATENCIES(X)                                                                          \
+        X(wait, "a client waited for a server; also those that got one at once")                   \
+        X(login, "connecting to the server and logging in")                                        \
+        X(query, "from a request to the last of its answer; a pipeline counts as one")             \
+        X(transaction, "from a transaction's first request to its end, pauses included")
+
+struct pool_latency {
+#define X(name, text) struct histogram name;
+        POOL_LATENCIES(X)
+#undef X
 };
 
 struct pool {
@@ -40,6 +55,8 @@ struct pool {
         struct settings *known;         /* what the newest server reported at login; NULL = none yet */
         uint64_t known_changes;         /* goes up when it changes */
         struct stats stats;
+        struct pool_latency latency;
+        struct errors errors;           /* given to clients, and had from the server */
         struct deadline sweep;
         struct deferred serve;          /* look who can be served */
         uint64_t adopted_at;            /* loop ms: when the active credential became it */
@@ -58,6 +75,10 @@ void pool_set(struct pool *p, const struct pool_config *config);        /* RELOA
 struct server *pool_take(struct pool *p, struct pool_wait *w);
 /* The client is gone. Fine if it does not wait. */
 void pool_leave(struct pool *p, struct pool_wait *w);
+
+/* What a client that waits waits for: "server", "credentials" or "leave to pin"; `why` is told why it
+ * has to. */
+const char *pool_waits_for(const struct pool *p, const struct pool_wait *w, char *why, size_t size);
 
 /* Leave to pin: true at once, or false: queued, given(w, NULL) or failed() comes later. */
 bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w);

@@ -1,5 +1,6 @@
 /* What the parts of pool share: pool.c (lending and coming back), pool_sweep.c (what time brings),
- * pool_cancel.c (cancel requests), pool_orders.c (what an administrator orders). */
+ * pool_cancel.c (cancel requests), pool_orders.c (what an administrator orders), pool_why.c (why
+ * clients wait, in words). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
 #define PGB_BACKEND_POOL_PARTS_H
 
@@ -17,6 +18,8 @@ bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now)
 void pool_close(struct server *s, const char *why);
 /* No cancel request is under way any more for this server, which is CANCELED. */
 void pool_take_back(struct server *s);
+/* "pid 12 (uid 1000) for 31 s, ..." of those that hold a server the longest; returns text. */
+const char *pool_borrowers(const struct pool *p, char *text, size_t size);
 void pool_sweep_idle(struct pool *p, uint64_t now);
 void pool_sweep(struct deadline *d);
 

@@ -15,31 +15,12 @@ static void pin_wait_too_long(const struct pool *p, const struct pool_wait *w, s
         error_hint(e, "End the session state that pins (SHOW PINS), or raise max_pinned or pool_size.");
 }
 
-/* "pid 12 (uid 1000) for 31 s, ..." of those that hold a server the longest. */
-static const char *name_borrowers(const struct pool *p, char *text, size_t size)
-{
-        struct list *l;
-        size_t at = 0;
-        unsigned named = 0;
-        text[0] = '\0';
-        for (l = p->servers.in[SERVER_LENT].prev; l != &p->servers.in[SERVER_LENT]; l = l->prev) {
-                const struct server *s = list_item(l, struct server, link);
-                if (named++ == 3 || at >= size)
-                        break;
-                int n = snprintf(text + at, size - at, "%spid %d (uid %u) for %llu s", at ? ", " : "",
-                                 (int) s->last_pid, (unsigned) s->last_uid,
-                                 (unsigned long long) (loop_now(p->loop) - s->since) / 1000);
-                at += n > 0 ? (size_t) n : 0;
-        }
-        return text;
-}
-
 static void wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
 {
         char holders[300];
         if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
                 return;
-        name_borrowers(p, holders, sizeof holders);
+        pool_borrowers(p, holders, sizeof holders);
         error_set(e, "53400", "query_wait_timeout: no server of %s became free in %llu s; %u of %u in "
                   "use, %u pinned%s%s", p->environment,
                   (unsigned long long) (loop_now(p->loop) - w->since) / 1000,

@@ -57,6 +57,7 @@ struct server {
         uid_t last_uid;                 /* of the client that had it last ... */
         bool used;                      /* ... if anybody had */
         uint64_t since;                 /* loop ms: when it took its state */
+        uint64_t began_us;              /* when its login began */
         uint64_t connected, expires;    /* loop ms */
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool close_needed;              /* leaves at check-in */

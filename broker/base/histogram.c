@@ -24,6 +24,7 @@ void histogram_add(struct histogram *h, uint64_t us)
 {
         h->count++;
         h->sum += us;
+        h->max = us > h->max ? us : h->max;
         raise_bucket(&h->bucket[bucket_of(us)], 1);
 }
 
@@ -34,6 +35,13 @@ uint64_t histogram_edge(unsigned i)
         if (i < 8)
                 return i;
         return ((uint64_t) (i % 8 + 9) << (i / 8 - 1)) - 1;
+}
+
+static uint64_t edge_of(const struct histogram *h, unsigned i)
+{
+        uint64_t edge = histogram_edge(i);
+
+        return edge < h->max ? edge : h->max;
 }
 
 uint64_t histogram_quantile(const struct histogram *h, double q)
@@ -51,15 +59,16 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
         for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
                 seen += h->bucket[i];
                 if (seen > 0 && (double) seen >= rank)
-                        return histogram_edge(i);
+                        return edge_of(h, i);
         }
-        return histogram_edge(HISTOGRAM_BUCKETS - 1);
+        return edge_of(h, HISTOGRAM_BUCKETS - 1);
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
         into->count += from->count;
         into->sum += from->sum;
+        into->max = from->max > into->max ? from->max : into->max;
         for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
                 raise_bucket(&into->bucket[i], from->bucket[i]);
 }

@@ -1,6 +1,7 @@
 #include "frontend/relay.h"
 
 #include <string.h>
+#include <time.h>
 #include "base/expect.h"
 #include "base/own.h"
 #include "wire/compose.h"
@@ -169,14 +170,17 @@ enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, s
         return v;
 }
 
-/* Does the server end the session with this message? `e` gets its words. */
-static bool ends_session(const struct frame_piece *piece, struct error *e)
+/* Does the server end the session with this message? `e` gets its words. Those of other errors may
+ * hold parts of a query, or of data: they are counted by their SQLSTATE alone. */
+static bool ends_session(struct errors *errors, const struct frame_piece *piece, struct error *e)
 {
         struct reply_error r;
         if (piece->type != 'E' || !frame_whole(piece) ||
             reply_error(frame_payload(piece), frame_payload_size(piece), &r) != FRAME_READY)
                 return false;
-        if (strcmp(r.severity, "FATAL") != 0 && strcmp(r.severity, "PANIC") != 0)
+        bool ends = strcmp(r.severity, "FATAL") == 0 || strcmp(r.severity, "PANIC") == 0;
+        errors_note(errors, "server", r.sqlstate, ends ? r.message : "", time(NULL));
+        if (!ends)
                 return false;
         error_set(e, *r.sqlstate ? r.sqlstate : "08006", "%s", r.message);
         return true;
@@ -209,7 +213,7 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
 {
         struct track_server *t = &r->server->track;
         struct bytes extra;
-        bool last = ends_session(piece, e);
+        bool last = ends_session(r->errors, piece, e);
         if (last && t->turns.count == 0 && track_lendable(&r->track, t))
                 return RELAY_LOST;
         bytes_init(&extra, 0);

@@ -4,6 +4,7 @@
 #define PGB_FRONTEND_RELAY_H
 
 #include "backend/server.h"
+#include "base/errors.h"
 #include "base/stats.h"
 
 /* What of the client's stream is thrown away: it has canceled it while it waited to be sent. */
@@ -19,6 +20,7 @@ struct relay {
         struct track_client track;
         struct frame_cutter cutter;     /* of what the client sends */
         struct stats *stats;            /* of the pool */
+        struct errors *errors;          /* likewise */
         enum relay_drop drop;
         struct error *canceled_for;     /* what the next 57014 of the server is worded as; NULL = its own */
         uint32_t answers, readies;      /* statements, and requests, that were answered to the client */

@@ -124,11 +124,13 @@ void session_end(struct session *s, const struct error *e)
                 return;
         if (e && relay_may_speak(&s->relay))
                 say_fatal(s, e);
-        if (e)
+        if (e) {
+                s->keeper->failed(s->keeper_arg, s, e);
                 log_info(s->log, "client refused or ended",
                          log_str("environment", s->home ? s->home->pool->environment : ""),
                          log_int("client", (int64_t) s->id), log_int("pid", s->pid),
                          log_int("uid", s->uid), log_reason(e));
+        }
         session_become(s, SESSION_ENDED);
         session_cancel_end(s);
         loop_clear(s->loop, &s->patience);
@@ -227,8 +229,7 @@ static size_t client_received(void *arg, const uint8_t *p, size_t n)
                 return 0;
         }
         s->heard_at = loop_now(s->loop);
-        if (s->relay.server && track_quiet(&s->relay.server->track))
-                s->xact_us = loop_us();
+        session_clock(s);
         size_t used = requests(s, p, n);
         s->partial = used < n;
         session_settle(s);

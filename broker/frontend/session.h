@@ -40,6 +40,7 @@ struct session_keeper {
         void (*welcomed)(void *arg, struct session *s);
         /* A cancel request came; its connection ends, unless its stream is taken. */
         void (*cancel)(void *arg, struct session *s);
+        void (*failed)(void *arg, const struct session *s, const struct error *e); /* it ends so */
         void (*ended)(void *arg, struct session *s);    /* forget it; it frees itself */
 };
 
@@ -63,7 +64,8 @@ struct session {
         uint64_t query_at, xact_at;     /* since when a query, a transaction has been open; 0 = none */
         uint64_t cancel_at;             /* when query_timeout had the query canceled; 0 = not */
         uint32_t answers, readies;      /* the relay's counts when it was last looked at */
-        uint64_t id, xact_us;
+        uint64_t id;
+        uint64_t xact_us, query_us;     /* when the transaction, the request under way began: for SHOW */
         uint32_t cancel_pid;
         uint8_t cancel_key[4];
         pid_t pid;

@@ -112,6 +112,7 @@ static bool enter(struct session *s, struct error *e)
         pool = s->home->pool;
         pool->clients++;
         s->relay.stats = &pool->stats;
+        s->relay.errors = &pool->errors;
         if (session_options(s)->max_client_conn && pool->clients > session_options(s)->max_client_conn) {
                 error_set(e, "53300", "too many clients in environment %s (max_client_conn %u)",
                           pool->environment, session_options(s)->max_client_conn);

@@ -18,6 +18,8 @@ void session_set_patience(struct session *s, uint64_t ms);
 void session_watch_time(struct session *s);
 void session_borrow(struct session *s, struct server *server);
 void session_give_back(struct session *s);
+/* Bytes came from the client: does a request, a transaction begin with them? */
+void session_clock(struct session *s);
 /* Its server is quiet: is there something left to ask, or can it go back? */
 void session_at_rest(struct session *s);
 void session_log_in(struct session *s);

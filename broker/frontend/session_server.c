@@ -20,7 +20,17 @@ void session_borrow(struct session *s, struct server *server)
         server->last_uid = s->uid;
         server->used = true;
         s->request_time = server->request_time;
-        s->xact_us = loop_us();
+        s->xact_us = s->query_us = loop_us();
+}
+
+void session_clock(struct session *s)
+{
+        const struct server *server = s->relay.server;
+        if (!server || !turns_own_only(&server->track.turns))
+                return;
+        s->query_us = loop_us();
+        if (track_quiet(&server->track))
+                s->xact_us = s->query_us;
 }
 
 static void release_pin(struct session *s)
@@ -38,13 +48,19 @@ void session_give_back(struct session *s)
         pool_return(server);
 }
 
-static void count_transaction(struct session *s)
+/* Nothing is owed to the client any more; `ended`: nor is its transaction open. */
+static void count_time(struct session *s, bool ended)
 {
-        struct counters *c = &s->home->pool->stats.total;
+        struct pool *p = s->home->pool;
         uint64_t now = loop_us();
-        c->xact_count++;
-        c->xact_time += now - s->xact_us;
-        c->query_time += now - s->xact_us;
+        p->stats.total.query_time += now - s->query_us;
+        histogram_add(&p->latency.query, now - s->query_us);
+        s->query_us = now;
+        if (!ended)
+                return;
+        p->stats.total.xact_count++;
+        p->stats.total.xact_time += now - s->xact_us;
+        histogram_add(&p->latency.transaction, now - s->xact_us);
         s->xact_us = now;
 }
 
@@ -101,7 +117,7 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
         struct server *server = r->server;
         struct error e = {0};
         size_t used;
-        bool busy = !track_idle(&server->track);
+        bool owed = !turns_own_only(&server->track.turns), busy = !track_idle(&server->track);
         enum relay_verdict v = relay_replies(r, p, n, &used, &e);
         if (v == RELAY_BAD || v == RELAY_LOST) {
                 if (v == RELAY_BAD) {
@@ -129,8 +145,8 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
                 session_end(s, &e);
                 return n;
         }
-        if (busy && track_idle(&server->track))
-                count_transaction(s);
+        if ((owed || busy) && turns_own_only(&server->track.turns))
+                count_time(s, busy && track_idle(&server->track));
         if (track_quiet(&server->track) && used == n)
                 session_at_rest(s);
         session_settle(s);

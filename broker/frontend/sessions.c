@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "base/own.h"
 #include "frontend/sessions_cancel.h"
 
@@ -100,6 +101,13 @@ static bool console(void *arg, struct session *s, bool *taken, struct error *e)
         return true;
 }
 
+static void failed(void *arg, const struct session *s, const struct error *e)
+{
+        struct sessions *ss = arg;
+        errors_note(s->home ? &s->home->pool->errors : &ss->errors, "client", e->sqlstate, e->text,
+                    time(NULL));
+}
+
 static void ended(void *arg, struct session *s)
 {
         struct sessions *ss = arg;
@@ -109,7 +117,7 @@ static void ended(void *arg, struct session *s)
 }
 
 static const struct session_keeper keeper = {find_home, console, sessions_cancel_know, sessions_cancel,
-                                             ended};
+                                             failed, ended};
 
 struct sessions *sessions_new(struct loop *l, struct log *log)
 {
@@ -129,6 +137,7 @@ struct sessions *sessions_new(struct loop *l, struct log *log)
 static void turn_away(struct sessions *ss, int fd, const struct listen_peer *peer, const struct error *e)
 {
         ss->refused++;
+        errors_note(&ss->errors, "client", e->sqlstate, e->text, time(NULL));
         log_info(ss->log, "client refused", log_int("pid", peer->pid), log_int("uid", peer->uid),
                  log_reason(e));
         doorman_refuse(&ss->doorman, fd, e);

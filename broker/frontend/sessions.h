@@ -26,6 +26,7 @@ struct sessions {
         unsigned count, max_client_conn;
         unsigned inside;                /* of `count`, those that have an environment */
         uint64_t ids, refused;
+        struct errors errors;           /* given to clients that came to no environment */
         struct access_list admin;
         struct doorman doorman;
         struct access_self self;

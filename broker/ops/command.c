@@ -56,9 +56,6 @@ static const struct rule {
         {"KILL_CLIENT", COMMAND_KILL_CLIENT, COMMAND_CHANGE, CLIENT,
          "Ends one client at once (57P01)."},
         {"SET", COMMAND_LATER, COMMAND_CHANGE, NOTHING, LATER},
-        {"SHOW WAITS", COMMAND_LATER, COMMAND_LOOK, NOTHING, LATER},
-        {"SHOW ERRORS", COMMAND_LATER, COMMAND_LOOK, NOTHING, LATER},
-        {"SHOW LATENCY", COMMAND_LATER, COMMAND_LOOK, NOTHING, LATER},
 };
 #define RULES (sizeof rules / sizeof *rules)
 

@@ -10,15 +10,16 @@
 #include "ops/snapshot_pools.h"
 #include "ops/snapshot_secrets.h"
 #include "ops/snapshot_stats.h"
+#include "ops/snapshot_waits.h"
 
 #define NOTHING SIZE_MAX /* a place in the text that stands for NULL */
 
 static const struct snapshot *const table[] = {
         &snapshot_pools,    &snapshot_clients,   &snapshot_servers,   &snapshot_pins,
-        &snapshot_secrets,  &snapshot_rotations, &snapshot_stats,     &snapshot_totals_of,
-        &snapshot_averages, &snapshot_totals,    &snapshot_databases, &snapshot_users,
-        &snapshot_lists,    &snapshot_config,    &snapshot_state,     &snapshot_memory,
-        &snapshot_version,
+        &snapshot_waits,    &snapshot_errors,    &snapshot_latency,   &snapshot_secrets,
+        &snapshot_rotations, &snapshot_stats,    &snapshot_totals_of, &snapshot_averages,
+        &snapshot_totals,   &snapshot_databases, &snapshot_users,     &snapshot_lists,
+        &snapshot_config,   &snapshot_state,     &snapshot_memory,    &snapshot_version,
 };
 
 const struct snapshot *const *snapshot_table(size_t *count)

@@ -49,6 +49,9 @@ OURS = {
                 "last_error:25"),
     "ROTATIONS": ("environment:25 started:1184 trigger:25 from_version:25 to_version:25 stage:25 login_failures:23 "
                   "waiters:23 bridged_ms:20 outcome:25"),
+    "WAITS": ("environment:25 client_id:20 pid:23 uid:23 user:25 waiting_for:25 since:1184 age_ms:20 why:25"),
+    "ERRORS": "environment:25 source:25 sqlstate:25 text:25 count:20 last:1184",
+    "LATENCY": "environment:25 of:25 count:20 p50_us:20 p90_us:20 p99_us:20 max_us:20",
     "PINS": "environment:25 client_id:20 pid:23 uid:23 reason:25 age_s:20 query:25",
 }
 LISTS = ("databases users peers pools peer_pools free_clients used_clients login_clients free_servers used_servers "

@@ -47,6 +47,19 @@ static void the_error_stays_under_an_eighth(void **state)
         }
 }
 
+static void no_quantile_is_longer_than_the_longest(void **state)
+{
+        (void) state;
+        struct histogram h = {0}, both = {0};
+
+        histogram_add(&h, 1000001);
+        histogram_add(&h, 900);
+        assert_int_equal(h.max, 1000001);
+        assert_int_equal(histogram_quantile(&h, 1), 1000001);
+        histogram_merge(&both, &h);
+        assert_int_equal(both.max, 1000001);
+}
+
 static void quantiles_are_where_they_belong(void **state)
 {
         (void) state;
@@ -100,6 +113,7 @@ int main(void)
                 cmocka_unit_test(edges_rise_and_end_at_two_to_the_38),
                 cmocka_unit_test(every_duration_is_at_or_under_its_edge_and_over_the_one_before),
                 cmocka_unit_test(the_error_stays_under_an_eighth),
+                cmocka_unit_test(no_quantile_is_longer_than_the_longest),
                 cmocka_unit_test(quantiles_are_where_they_belong),
                 cmocka_unit_test(what_is_too_long_counts_as_the_last),
                 cmocka_unit_test(merging_adds_and_full_buckets_stay_full),
