@@ -212,8 +212,12 @@ static ssize_t read_some(struct stream *s, uint8_t *p, size_t size)
                 /* What it holds is a part of a record: the socket tells when the rest comes. */
                 s->hidden = false;
                 int why = SSL_get_error(s->ssl, n);
-                if (got || why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+                if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
                         break;
+                if (got) {
+                        s->hidden = true;       /* its end, and the socket may never tell of that */
+                        break;
+                }
                 if (why == SSL_ERROR_ZERO_RETURN)
                         errno = 0;
                 return -1;

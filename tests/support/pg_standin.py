@@ -203,9 +203,20 @@ def serve(session):
     session.serve()
 
 
+def serve_on(session):
+    """What comes after a login."""
+    session.serve()
+
+
 def silent(session):
     """Accepts and never says a word."""
     session.wait(600)
+
+
+def deaf(session):
+    """Says no more, but sees the other side leave."""
+    while True:
+        session.read()
 
 
 def garbage(session):
@@ -294,4 +305,29 @@ def in_pieces(size=1):
                 time.sleep(0.0005)
         session.send = piecewise
         serve(session)
+    return behave
+
+
+def on_query(word, act):
+    """Serves; act(session, sql) answers the queries that hold the word."""
+    def behave(session):
+        session.login()
+        while True:
+            kind, payload = session.read()
+            if kind == "X":
+                return
+            sql = payload[:-1].decode(errors="replace") if kind == "Q" else ""
+            if word in sql:
+                act(session, sql)
+            else:
+                session.answer(kind, payload)
+    return behave
+
+
+def at_login(data, then=serve_on):
+    """Says these bytes where the answer to the startup packet belongs."""
+    def behave(session):
+        session.read_startup()
+        session.send(data)
+        then(session)
     return behave

@@ -1,0 +1,50 @@
+"""What a broker holds: descriptors, memory, processor time; and that it gives back what it took.
+
+    with meter.holding(story, daemon): ... a hundred times the same mishap ...
+
+The memory check is exact enough to fail: rounds that leak a few kilobytes each do not pass.
+"""
+import contextlib
+import os
+import pathlib
+import re
+
+# What the allocator may keep for itself; a session or a server that is never freed costs 2 kB and more.
+GROWTH_KB = 1024
+
+
+def descriptors(daemon):
+    return len(os.listdir(f"/proc/{daemon.child.pid}/fd"))
+
+
+def processor_seconds(daemon):
+    """User and system time so far."""
+    fields = pathlib.Path(f"/proc/{daemon.child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_kb(daemon):
+    status = pathlib.Path(f"/proc/{daemon.child.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
+
+
+def forget_peak(daemon):
+    """The peak counts from here."""
+    pathlib.Path(f"/proc/{daemon.child.pid}/clear_refs").write_text("5")
+
+
+def sanitized(daemon):
+    """A sanitizer keeps what was freed: its resident memory says nothing, its own report at the end does."""
+    return re.search(r"lib[atu]b?san", pathlib.Path(f"/proc/{daemon.child.pid}/maps").read_text()) is not None
+
+
+@contextlib.contextmanager
+def holding(story, daemon, growth_kb=GROWTH_KB, patience=20.0):
+    """At the end the broker has as many descriptors as before, and no more memory than it may keep."""
+    open_before, before = descriptors(daemon), daemon.resident_kb()
+    yield
+    story.until(lambda: descriptors(daemon) <= open_before,
+                f"descriptors to be {open_before} again", patience)
+    if not sanitized(daemon):
+        story.until(lambda: daemon.resident_kb() <= before + growth_kb,
+                    f"memory to be {before} kB and not more than {growth_kb} kB above", patience)
