@@ -76,6 +76,8 @@ struct session {
         char *user;
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool partial;                   /* the client has sent a part of a message */
+        uint8_t trials;                 /* servers that were lost while its parameters were tried */
+        uint64_t tried_at;              /* loop ms: since when they are tried */
         struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
 };
 

@@ -80,9 +80,12 @@ void session_try(struct session *s, struct server *server)
         track_client_init(&s->relay.track, wanted, s->home->pool->known);
         settings_unref(wanted);
         session_become(s, SESSION_TRYING);
+        s->tried_at = loop_now(s->loop);
         session_borrow(s, server);
         if (track_quiet(&server->track))
                 session_tried(s);
+        else
+                session_settle(s);
 }
 
 void session_log_in(struct session *s)

@@ -26,6 +26,7 @@ void session_log_in(struct session *s);
 /* A server for trying the startup parameters; they were tried. */
 void session_try(struct session *s, struct server *server);
 void session_tried(struct session *s);
+void session_trial_failed(struct session *s);
 
 /* Callbacks. */
 void session_given(struct pool_wait *w, struct server *server);

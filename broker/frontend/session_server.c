@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#define TRIALS 3                        /* servers on which the startup parameters are tried */
+
 static const char again_hint[] = "Connect again; what was running may or may not have been done.";
 
 /* ---- the server comes and goes ---- */
@@ -92,8 +94,10 @@ static void server_gone(struct session *s, const struct error *why, bool unseen)
         s->relay.fatal |= !relay_may_speak(&s->relay);
         s->wait.has_server = false;
         pool_discard(TAKE(s->relay.server), why->text);
-        if (s->state == SESSION_TRYING) {       /* nothing was done yet: another one may do */
-                s->relay.fatal = false;
+        if (s->state == SESSION_TRYING)
+                s->relay.fatal = false;         /* the client has heard nothing of it */
+        /* Nothing was done yet: another one may do. */
+        if (s->state == SESSION_TRYING && ++s->trials < TRIALS) {
                 track_client_free(&s->relay.track);
                 session_become(s, SESSION_LOGIN);
                 session_log_in(s);
@@ -106,6 +110,15 @@ static void server_gone(struct session *s, const struct error *why, bool unseen)
                 return;
         }
         session_end(s, why);
+}
+
+/* The server did not answer in server_connect_timeout what it was asked for the client's login. */
+void session_trial_failed(struct session *s)
+{
+        struct error why = {0};
+        error_set(&why, "08006", "the database server did not answer while the startup parameters were "
+                  "tried (server_connect_timeout)");
+        server_gone(s, &why, false);
 }
 
 /* ---- from the server ---- */

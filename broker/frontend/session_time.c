@@ -6,6 +6,7 @@
 /* What can take too long. */
 enum timeout {
         TIMEOUT_NONE,
+        TIMEOUT_TRIAL,                  /* the server does not answer what the client's login asks */
         TIMEOUT_IDLE,                   /* the client says nothing: outside of a transaction ... */
         TIMEOUT_IDLE_TRANSACTION,       /* ... in one, or before its Sync ... */
         TIMEOUT_MESSAGE,                /* ... in the middle of a message */
@@ -37,6 +38,10 @@ static struct due first_due(const struct session *s)
         const struct relay *r = &s->relay;
         const struct pool_options *o = session_options(s);
         struct due d = {TIMEOUT_NONE, DEADLINE_NEVER};
+        if (s->state == SESSION_TRYING) {
+                consider(&d, TIMEOUT_TRIAL, s->tried_at, o->server_connect_timeout);
+                return d;
+        }
         if (s->xact_at)
                 consider(&d, TIMEOUT_TRANSACTION, s->xact_at, o->transaction_timeout);
         if (s->cancel_at)
@@ -188,6 +193,9 @@ void session_patience_over(struct deadline *d)
         }
         switch (due.what) {
         case TIMEOUT_NONE:
+                break;
+        case TIMEOUT_TRIAL:
+                session_trial_failed(s);
                 break;
         case TIMEOUT_IDLE:
                 end(s, "57P05", "client_idle_timeout: the session was idle for too long",

@@ -231,6 +231,14 @@ class OutOfPlace(Faults):
             client.send(protocol.query("SELECT 'odd'"))
             self.assertEqual(client.read(), ("E", b"SFATAL\0\0"))
 
+    def test_a_server_that_is_never_right_at_a_trial_does_not_keep_a_client_for_ever(self):
+        """Startup parameters are tried on a server; one that breaks each time must not be asked for ever."""
+        standin, daemon = self.standin(pg_standin.on_query("SET", lambda session, _: session.send(b"\xff" * 9)))
+        with self.assertRaises(protocol.ServerError) as caught:
+            daemon.connect(timeout=20, work_mem="7MB")
+        self.assertIn(caught.exception.sqlstate, ("08001", "08006"))
+        self.assertLess(self.logins(standin), 6)
+        self.assertEqual(daemon.connect().query("SELECT 1").value(), "SELECT 1")
 
 
 class Silent(Faults):
@@ -253,6 +261,13 @@ class Silent(Faults):
                 with self.subTest(name=name):
                     self.assertIn(self.last_words(client)["C"], ("08001", "53400"))
                     self.until(lambda: len(standins[name].open_sessions()) <= 1, "the stuck logins to be closed")
+
+    def test_a_trial_that_is_never_answered_ends(self):
+        _, daemon = self.standin(pg_standin.on_query("SET", lambda *_: None), query_wait_timeout="2s",
+                                 server_connect_timeout="2s")
+        with self.assertRaises(protocol.ServerError) as caught:
+            daemon.connect(timeout=40, work_mem="7MB")
+        self.assertIn(caught.exception.sqlstate, ("08001", "08006", "53400"))
 
     def test_a_silent_answer_holds_up_nobody_else_and_its_place_is_free_when_the_client_leaves(self):
         for begun in (b"", ROWS, ROWS + ROW + ROW[:7]):
