@@ -209,12 +209,19 @@ static bool reword_canceled(struct relay *r, const struct frame_piece *piece)
         return true;
 }
 
+/* The client has all its answers, and what the server says now can't be one. */
+static bool nothing_open(const struct relay *r)
+{
+        const struct track_server *t = &r->server->track;
+        return t->turns.count == 0 && track_lendable(&r->track, t);
+}
+
 static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece, struct error *e)
 {
         struct track_server *t = &r->server->track;
         struct bytes extra;
         bool last = ends_session(r->errors, piece, e);
-        if (last && t->turns.count == 0 && track_lendable(&r->track, t))
+        if (last && nothing_open(r))
                 return RELAY_LOST;
         bytes_init(&extra, 0);
         enum track_verdict v = track_reply(&r->track, t, piece, &extra);
@@ -242,10 +249,13 @@ enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, si
                                                   STREAM_HOLD, &piece);
                 if (f == FRAME_SHORT)
                         break;
+                bool unseen = nothing_open(r);
                 v = f == FRAME_BAD ? RELAY_BAD : reply(r, &piece, e);
-                if (v == RELAY_BAD)
+                if (v == RELAY_BAD) {
                         error_set(e, "08P01", "the server sent a message that does not answer what "
                                   "was asked (type 0x%02x)", p[at]);
+                        v = unseen ? RELAY_LOST : RELAY_BAD;
+                }
                 /* What follows was done without the settings it needs: not for the client. */
                 if (v != RELAY_MORE || (s->track.restore_failed && !r->muted))
                         break;

@@ -38,8 +38,8 @@ enum relay_verdict {
         RELAY_NEED_PIN,                 /* the next message needs leave to pin */
         RELAY_FULL,                     /* too many replies are owed: wait for some */
         RELAY_GOODBYE,                  /* Terminate */
-        RELAY_LOST,                     /* the server ended an idle session (the error says why): drop
-                                         * it unseen */
+        RELAY_LOST,                     /* the server ended an idle session, or said what nobody asked
+                                         * for (the error says it): drop it unseen */
         RELAY_BAD                       /* see the error */
 };
 

@@ -140,6 +140,10 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
                         error_set(&e, "08006", "the database server's connection had to be closed: %s",
                                   e.text);
                         error_hint(&e, again_hint);
+                } else {
+                        log_info(s->log, "idle server dropped",
+                                 log_str("environment", s->home->pool->environment),
+                                 log_int("server", (int64_t) server->id), log_reason(&e));
                 }
                 server_gone(s, &e, v == RELAY_LOST);
                 return n;

@@ -204,6 +204,20 @@ class OutOfPlace(Faults):
             self.assertEqual(other.query("SELECT 'fine'").value(), "SELECT 'fine'")
         self.assertLessEqual(len(standin.open_sessions()), 2)
 
+    def test_what_follows_a_whole_answer_is_not_the_clients_loss(self):
+        """The client has its answer; whether the noise comes with it or later must not matter to it."""
+        said = []
+        standin, daemon = self.standin(pg_standin.on_query(
+            "odd", lambda session, _: session.send(one_row("all of it") + READY + said[0])), pool_size=1)
+        with daemon.connect() as client:
+            for data in (READY, ROW, b"\xff" * 20, one_row("somebody's") + READY, message("D", b"\0\0")):
+                with self.subTest(data=data[:8]):
+                    said[:] = [data]
+                    before = self.logins(standin)
+                    self.assertEqual(client.query("SELECT 'odd'").value(), "all of it")
+                    self.assertEqual(client.query("SELECT 'next'").rows, [("SELECT 'next'",)])
+                    self.assertEqual(self.logins(standin), before + 1)
+
     def test_messages_that_may_come_at_any_time_pass_wherever_they_stand(self):
         whole = [ROWS, ROW, message("C", b"SELECT 1\0"), READY]
         answers = [whole[:at] + [extra] + whole[at:] for extra in (NOTICE, ZONE, NOTICE + ZONE)
