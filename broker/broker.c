@@ -144,11 +144,13 @@ static bool apply(struct broker *b, const struct config *c, struct error *e)
         return put_environments(b, c, e);
 }
 
-/* ---- RELOAD ---- */
+/* ---- RELOAD and SET ---- */
 
 struct reload {
         struct broker *broker;          /* NULL: it ended meanwhile */
         const struct arguments *arguments;
+        const struct config *running;
+        char *key, *value;              /* of SET; NULL: all is read again */
         struct config *fresh;
         struct error error;
         bool ok;
@@ -160,7 +162,17 @@ struct reload {
 static void load_again(void *arg)
 {
         struct reload *r = arg;
-        r->ok = config_load(&r->arguments->config, &r->fresh, &r->error);
+        if (r->key)
+                r->ok = config_set(r->running, r->key, r->value, &r->fresh, &r->error);
+        else
+                r->ok = config_load(&r->arguments->config, &r->fresh, &r->error);
+}
+
+static void free_reload(struct reload *r)
+{
+        free(r->key);
+        free(r->value);
+        free(r);
 }
 
 static void warn_of_restart(struct broker *b, const struct config *fresh)
@@ -176,7 +188,7 @@ static void loaded(void *arg)
         struct broker *b = r->broker;
         if (!b) {
                 config_free(r->fresh);
-                free(r);
+                free_reload(r);
                 return;
         }
         b->reload = NULL;
@@ -187,18 +199,21 @@ static void loaded(void *arg)
                 config_free(b->config);
                 b->config = r->fresh;
         }
-        if (r->ok)
+        if (r->ok && r->key)
+                log_info(b->log, "setting changed", log_str("key", r->key), log_str("value", r->value));
+        else if (r->ok)
                 log_write(b->log, LOG_INFO, "configuration reloaded", NULL);
         else
                 log_error(b->log, "configuration not reloaded", log_reason(&r->error));
         if (r->done)
                 r->done(r->arg, r->ok ? NULL : &r->error);
-        free(r);
+        free_reload(r);
 }
 
-static void reload(void *arg, void (*done)(void *arg, const struct error *e), void *done_arg)
+/* The running configuration changes only when this is over, or ends after it. */
+static void begin_reload(struct broker *b, const char *key, const char *value,
+                         void (*done)(void *arg, const struct error *e), void *done_arg)
 {
-        struct broker *b = arg;
         if (b->reload) {
                 struct error e = {0};
                 error_set(&e, "55006", "a reload is under way");
@@ -209,9 +224,23 @@ static void reload(void *arg, void (*done)(void *arg, const struct error *e), vo
         struct reload *r = b->reload = own_new(struct reload);
         r->broker = b;
         r->arguments = b->arguments;
+        r->running = b->config;
+        r->key = key ? own_string(key) : NULL;
+        r->value = value ? own_string(value) : NULL;
         r->done = done;
         r->arg = done_arg;
         work_submit(b->loop, load_again, loaded, r);
+}
+
+static void reload(void *arg, void (*done)(void *arg, const struct error *e), void *done_arg)
+{
+        begin_reload(arg, NULL, NULL, done, done_arg);
+}
+
+static void set(void *arg, const char *key, const char *value,
+                void (*done)(void *arg, const struct error *e), void *done_arg)
+{
+        begin_reload(arg, key, value, done, done_arg);
 }
 
 /* ---- the end ---- */
@@ -288,7 +317,7 @@ static void build(struct broker *b)
         b->chain = chain_new(b->loop, b->http, NULL);
         b->sessions = sessions_new(b->loop, b->log);
         struct console_world world = {.loop = b->loop, .log = b->log, .sessions = b->sessions,
-                                      .config = current_config, .reload = reload,
+                                      .config = current_config, .reload = reload, .set = set,
                                       .shutdown = shut_down, .arg = b, .started = time(NULL)};
         b->console = console_new(&world);
         b->sessions->max_client_conn = b->config->socket.max_client_conn;

@@ -55,7 +55,7 @@ static const char help[] =
         "  wait_close [ENV] answer when those that must be replaced are closed\n"
         "  kill [ENV]       end all clients and server connections, and pause\n"
         "  kill_client ID   end one client; ID as in \"show clients\"\n"
-        "  set KEY = VALUE  not in this version: the broker refuses it\n"
+        "  set KEY = VALUE  change a setting until the next reload; KEY as in \"show config\"\n"
         "  shutdown [WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]\n"
         "\n"
         "  -h DIRECTORY     of the socket (else PGBROKER_DIRECTORY, else /run/pgbroker)\n"

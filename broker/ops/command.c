@@ -4,10 +4,8 @@
 #include "ops/command_driver.h"
 #include "ops/setting.h"
 
-#define LATER "Not in this version."
-
 /* What follows the words of a command. */
-enum follows { NOTHING, ENVIRONMENT, CLIENT, FOLLOWS };
+enum follows { NOTHING, ENVIRONMENT, CLIENT, SETTING, FOLLOWS };
 
 static const struct {
         const char *shown;    /* in the help */
@@ -15,6 +13,7 @@ static const struct {
 } follows[FOLLOWS] = {
         [NOTHING] = {"", "nothing more"},
         [ENVIRONMENT] = {" [environment]", "the name of one environment, or nothing for all"},
+        [SETTING] = {" key = value", "a key and a value, such as SET pool_size = 20"},
         [CLIENT] = {" id", "the number of one client, id in SHOW CLIENTS"},
 };
 
@@ -55,7 +54,10 @@ static const struct rule {
          "Ends every client and server connection at once (57P01), and pauses until RESUME."},
         {"KILL_CLIENT", COMMAND_KILL_CLIENT, COMMAND_CHANGE, CLIENT,
          "Ends one client at once (57P01)."},
-        {"SET", COMMAND_LATER, COMMAND_CHANGE, NOTHING, LATER},
+        {"SET", COMMAND_SET, COMMAND_CHANGE, SETTING,
+         "Changes a setting until RELOAD or the end of the broker. The key is one of SHOW CONFIG "
+         "(`environments.prod.pool.pool_size`, also `prod.pool_size`), or without an environment "
+         "(`pool.pool_size`, `pool_size`) that of all; the value is written as in the file."},
 };
 #define RULES (sizeof rules / sizeof *rules)
 
@@ -84,11 +86,9 @@ static void help_rows(const struct snapshot_world *w, struct snapshot_rows *r)
         help_row(r, "SHOW ", r->of->name, "", r->of->description);
         for (size_t i = 0; i < count; i++)
                 help_row(r, "SHOW ", shows[i]->name, "", shows[i]->description);
-        for (size_t i = 0; i < RULES; i++) {
-                if (rules[i].kind != COMMAND_LATER)
-                        help_row(r, "", rules[i].name, follows[rules[i].follows].shown,
-                                 rules[i].description);
-        }
+        for (size_t i = 0; i < RULES; i++)
+                help_row(r, "", rules[i].name, follows[rules[i].follows].shown,
+                         rules[i].description);
 }
 
 static const struct snapshot help = {
@@ -126,6 +126,21 @@ static enum command_verdict bad(struct command *out)
         return COMMAND_BAD;
 }
 
+/* KEY = VALUE, or KEY TO VALUE. */
+static bool follow_setting(const struct command_words *w, size_t from, struct command *out)
+{
+        struct command_words key = *w;
+        size_t i = from;
+        while (i < w->count && i < COMMAND_WORDS && w->word[i].text[0] != '=' &&
+               (w->word[i].kind != SQLTOKEN_WORD || strcasecmp(w->word[i].text, "TO") != 0))
+                i++;
+        if (i >= w->count || i >= COMMAND_WORDS)
+                return false;
+        key.count = i;
+        return command_name(&key, from, out->argument, sizeof out->argument) &&
+               command_rest(w, i, out->value, sizeof out->value);
+}
+
 /* The words from the given one on are what the rule says. */
 static bool follow(const struct rule *rule, const struct command_words *w, size_t words,
                    struct command *out)
@@ -135,8 +150,11 @@ static bool follow(const struct rule *rule, const struct command_words *w, size_
         case ENVIRONMENT:
                 return w->count == words || command_name(w, words, argument, COMMAND_ARGUMENT);
         case CLIENT:
-                return w->count == words + 1 && w->word[words].kind == SQLTOKEN_NUMBER &&
-                       command_name(w, words, argument, COMMAND_ARGUMENT) && strlen(argument) < 20;
+                return w->count == words + 1 &&
+                       command_name(w, words, argument, COMMAND_ARGUMENT) &&
+                       strlen(argument) < 20 && strspn(argument, "0123456789") == strlen(argument);
+        case SETTING:
+                return follow_setting(w, words, out);
         default:
                 return w->count == words;
         }
@@ -147,11 +165,6 @@ static enum command_verdict apply(const struct rule *rule, const struct command_
 {
         size_t words = command_starts(w, rule->name);
         *out = (struct command){.kind = rule->kind, .right = rule->right, .tag = rule->name};
-        if (rule->kind == COMMAND_LATER) {
-                error_set(e, "0A000", "%s is not in this version", rule->name);
-                error_hint(e, "SHOW HELP lists what is.");
-                return bad(out);
-        }
         if (follow(rule, w, words, out))
                 return COMMAND_READ;
         error_set(e, "42601", "%s takes %s", rule->name, follows[rule->follows].expected);
@@ -169,8 +182,7 @@ static const char *nearest(const char *word, bool after_show)
         for (size_t i = 0; i < count; i++) {
                 const char *name = after_show ? shows[i]->name : rules[i].name;
                 unsigned steps = setting_distance(word, name);
-                bool there = after_show || rules[i].kind != COMMAND_LATER;
-                if (there && steps < least) {
+                if (steps < least) {
                         least = steps;
                         best = name;
                 }

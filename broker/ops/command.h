@@ -20,6 +20,7 @@ enum command_kind {
         COMMAND_COMMIT,     /* or ROLLBACK */
         COMMAND_DEALLOCATE, /* of the prepared statement `argument`; "" = all */
         COMMAND_RELOAD,
+        COMMAND_SET,   /* the setting `argument` to `value` */
         COMMAND_PAUSE, /* these eight: of the environment `argument`; "" = all */
         COMMAND_RESUME,
         COMMAND_REFRESH,
@@ -31,11 +32,11 @@ enum command_kind {
         COMMAND_KILL_CLIENT, /* of the number `argument` */
         COMMAND_SHUTDOWN,
         COMMAND_SHUTDOWN_SERVERS, /* WAIT_FOR_SERVERS */
-        COMMAND_SHUTDOWN_CLIENTS, /* WAIT_FOR_CLIENTS */
-        COMMAND_LATER             /* not in this version: never given by command_next() */
+        COMMAND_SHUTDOWN_CLIENTS  /* WAIT_FOR_CLIENTS */
 };
 
 #define COMMAND_ARGUMENT 128
+#define COMMAND_VALUE_SIZE 512
 
 struct command {
         enum command_kind kind;
@@ -43,7 +44,7 @@ struct command {
         const char *tag; /* of its CommandComplete */
         const struct snapshot *show;
         struct snapshot_column column;
-        char value[80];
+        char value[COMMAND_VALUE_SIZE];
         char argument[COMMAND_ARGUMENT];
 };
 

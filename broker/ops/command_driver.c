@@ -1,5 +1,6 @@
 #include "ops/command_driver.h"
 
+#include <string.h>
 #include <strings.h>
 
 /* As of PostgreSQL 15: drivers read what they may use from it. */
@@ -143,7 +144,7 @@ static bool question(const struct command_words *w, struct command *out)
 {
         const struct command_word *number = &w->word[1];
         if (w->count == 2 && command_starts(w, "SELECT") && number->kind == SQLTOKEN_NUMBER &&
-            *number->text && strlen(number->text) < 10)
+            *number->text && strlen(number->text) < 10 && !strchr(number->text, '.'))
                 return answer(out, COMMAND_VALUE, "SELECT 1", "?column?", 'i', number->text);
         for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
                 if (command_is(w, questions[i].pattern))

@@ -23,13 +23,20 @@ static const struct sqltoken *next_token(struct command_reader *r)
         return sqllex_next(&r->lex);
 }
 
-/* The lexer does not keep numbers, but it stands right behind this one. */
-static void copy_number(const struct command_reader *r, struct command_word *out)
+/* Where the lexer stands: right behind the token, which may be the terminator's. */
+static const char *place(const struct command_reader *r)
 {
-        const char *at = r->lex.quote.at;
-        const char *end = r->at_end && at == terminator ? r->text + r->size : at;
+        return r->at_end ? r->text + r->size : r->lex.quote.at;
+}
+
+/* The lexer does not keep numbers, but it stands right behind this one; what is before it ends at
+ * `least`. */
+static void copy_number(const char *least, struct command_word *out)
+{
+        const char *end = out->behind;
         const char *begin = end;
-        while (begin > r->text && end - begin < SQLTOKEN_KEPT && isdigit((unsigned char) begin[-1]))
+        while (begin > least && end - begin < SQLTOKEN_KEPT &&
+               (isdigit((unsigned char) begin[-1]) || begin[-1] == '.'))
                 begin--;
         memcpy(out->text, begin, (size_t) (end - begin));
 }
@@ -39,11 +46,12 @@ static void keep(const struct command_reader *r, const struct sqltoken *t, struc
         if (w->count++ >= COMMAND_WORDS)
                 return;
         struct command_word *out = &w->word[w->count - 1];
-        *out = (struct command_word){.kind = t->kind, .cut = t->length > SQLTOKEN_KEPT};
+        *out = (struct command_word){
+                .kind = t->kind, .cut = t->length > SQLTOKEN_KEPT, .behind = place(r)};
         if (t->kind == SQLTOKEN_MARK)
                 out->text[0] = t->mark;
         else if (t->kind == SQLTOKEN_NUMBER)
-                copy_number(r, out);
+                copy_number(w->count > 1 ? out[-1].behind : r->text, out);
         else if (t->kind != SQLTOKEN_STRING && t->text)
                 memcpy(out->text, t->text, t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT);
 }
@@ -52,12 +60,14 @@ bool command_words(struct command_reader *r, struct command_words *out, struct e
 {
         const struct sqltoken *t;
         out->count = 0;
+        out->end = r->text;
         while (!r->over && (t = next_token(r))) {
                 if (t->kind != SQLTOKEN_MARK || t->mark != ';') {
                         keep(r, t, out);
                         continue;
                 }
                 r->over = r->at_end;
+                out->end = r->at_end ? place(r) : place(r) - 1;
                 if (out->count)
                         return true;
         }
@@ -87,6 +97,21 @@ size_t command_starts(const struct command_words *w, const char *pattern)
         return count;
 }
 
+bool command_rest(const struct command_words *w, size_t after, char *text, size_t size)
+{
+        const char *begin = w->word[after].behind, *end = w->end;
+        while (begin < end && isspace((unsigned char) *begin))
+                begin++;
+        while (end > begin && isspace((unsigned char) end[-1]))
+                end--;
+        size_t n = (size_t) (end - begin);
+        if (n == 0 || n >= size)
+                return false;
+        memcpy(text, begin, n);
+        text[n] = 0;
+        return strlen(text) == n;
+}
+
 bool command_name(const struct command_words *w, size_t from, char *name, size_t size)
 {
         size_t used = 0;
@@ -98,6 +123,9 @@ bool command_name(const struct command_words *w, size_t from, char *name, size_t
                 if (n == 0 || word->cut || n >= size - used || word->kind == SQLTOKEN_STRING)
                         return false;
                 if (word->kind == SQLTOKEN_MARK && !strchr("-._", word->text[0]))
+                        return false;
+                if (i + 1 < w->count && word->behind < w->end &&
+                    isspace((unsigned char) *word->behind))
                         return false;
                 memcpy(name + used, word->text, n);
                 used += n;

@@ -21,7 +21,9 @@ struct command_words {
                 uint8_t kind;                 /* enum sqltoken_kind */
                 bool cut;                     /* it was longer */
                 char text[SQLTOKEN_KEPT + 1]; /* as written; of a string: "" */
+                const char *behind;           /* what follows it in the text */
         } word[COMMAND_WORDS];
+        const char *end; /* of the statement in the text */
 };
 
 /* The text must live as long as the reader. */
@@ -36,6 +38,8 @@ static inline bool command_is(const struct command_words *w, const char *pattern
 {
         return w->count && command_starts(w, pattern) == w->count;
 }
+/* The text behind word `after`, without blanks around it. False: there is none, or it is too long. */
+bool command_rest(const struct command_words *w, size_t after, char *text, size_t size);
 /* Joins what stands from word `from` on: a name, however it is written (prod, "prod", prod-eu).
  * False if it is no name. */
 bool command_name(const struct command_words *w, size_t from, char *name, size_t size);

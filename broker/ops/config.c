@@ -1,4 +1,4 @@
-#include "ops/config.h"
+#include "ops/config_parts.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -8,23 +8,11 @@
 #include "ops/account.h"
 #include "ops/forecaster.h"
 #include "ops/rules.h"
-#include "ops/sheet.h"
 #include "ops/tree.h"
-
-/* The texts of a config, and of its marks, are the sheets'. */
-struct config_memory {
-        char *file;
-        char **words; /* names of marks that are no file: "-e prod" */
-        size_t word_count;
-        struct sheet *broker;
-        struct sheet **environments; /* as many as the config has, in the same order */
-        const char ***aliases;
-        size_t count;
-};
 
 /* ---- its life ---- */
 
-static struct config *config_new(const char *file)
+struct config *config_new(const char *file)
 {
         struct config *c = own_new(struct config);
         struct config_memory *m = c->memory = own_new(struct config_memory);
@@ -78,14 +66,19 @@ static struct sheet *find_sheet(const struct config_memory *m, const char *envir
         return NULL;
 }
 
-static struct sheet *add_sheet(struct config_memory *m, const char *name, struct tree_mark mark)
+void config_add(struct config_memory *m, struct sheet *s)
 {
-        struct sheet *s = sheet_new(SETTING_ENVIRONMENT, name, mark);
-
         m->environments = own_grow(m->environments, (m->count + 1) * sizeof(struct sheet *));
         m->aliases = own_grow(m->aliases, (m->count + 1) * sizeof(const char **));
         m->environments[m->count] = s;
         m->aliases[m->count++] = NULL;
+}
+
+static struct sheet *add_sheet(struct config_memory *m, const char *name, struct tree_mark mark)
+{
+        struct sheet *s = sheet_new(SETTING_ENVIRONMENT, name, mark);
+
+        config_add(m, s);
         return s;
 }
 
@@ -303,11 +296,13 @@ static bool fill_environment(const struct config *c, size_t i, const struct acce
         return account_list(s, "access", self, &out->access, e);
 }
 
-static bool fill(struct config *c, struct error *e)
+bool config_fill(struct config *c, struct error *e)
 {
         const struct sheet *b = c->memory->broker;
         struct access_self self = access_self();
 
+        if (!rules_names(c->memory->environments, c->memory->count, e))
+                return false;
         c->socket.directory = sheet_text(b, "socket.directory");
         c->socket.port = (unsigned) sheet_number(b, "socket.port");
         c->socket.mode = (mode_t) sheet_number(b, "socket.mode");
@@ -340,7 +335,7 @@ bool config_load_text(const struct config_arguments *arguments, const char *file
         for (size_t i = 0; i < m->count; i++)
                 if (!complete(m, m->environments[i], e))
                         return false;
-        if (!rules_names(m->environments, m->count, e) || !fill(c, e))
+        if (!config_fill(c, e))
                 return false;
         *out = TAKE(c);
         return true;

@@ -76,6 +76,12 @@ bool config_load_text(const struct config_arguments *arguments, const char *file
 void config_free(struct config *c);             /* NULL is fine */
 OWN_DEFINE(struct config, config_free)
 
+/* SET: *out is as `running`, but for one key. That is a path as SHOW CONFIG has it, or shorter: a
+ * path below an environment stands for all of them, the last word of a path for the path. `value` is
+ * written as in the file. May take a while, like config_load(), and may run on another thread. */
+bool config_set(const struct config *running, const char *key, const char *value,
+                struct config **out, struct error *e);
+
 /* The environment of this name or alias; NULL if there is none. */
 const struct config_environment *config_find(const struct config *c, const char *name);
 

@@ -28,6 +28,9 @@ struct console_world {
         /* `done` is called later, or from within if there is no hope. */
         void (*reload)(void *arg, void (*done)(void *done_arg, const struct error *e_or_null),
                        void *done_arg);
+        /* Likewise; see config_set(). */
+        void (*set)(void *arg, const char *key, const char *value,
+                    void (*done)(void *done_arg, const struct error *e_or_null), void *done_arg);
         void (*shutdown)(void *arg, enum console_shutdown how);
         void *arg;
         int64_t started; /* seconds since 1970 */

@@ -6,7 +6,7 @@
 
 #define LOOK_MS 20 /* how often PAUSE and WAIT_CLOSE look */
 
-/* A RELOAD under way: it may outlive the connection that asked for it. */
+/* A RELOAD or SET under way: it may outlive the connection that asked for it. */
 struct errand {
         struct order *order; /* NULL: forgotten */
         struct error error;
@@ -14,9 +14,9 @@ struct errand {
         bool inside; /* its start has not returned yet */
 };
 
-/* ---- RELOAD ---- */
+/* ---- RELOAD and SET ---- */
 
-static void reloaded(void *arg, const struct error *e)
+static void changed(void *arg, const struct error *e)
 {
         struct errand *r = arg;
         struct order *o = r->order;
@@ -33,12 +33,15 @@ static void reloaded(void *arg, const struct error *e)
         free(r);
 }
 
-static enum order_verdict reload(struct order *o, struct error *e)
+static enum order_verdict change_config(struct order *o, const struct command *c, struct error *e)
 {
         struct errand *r = o->errand = own_new(struct errand);
         r->order = o;
         r->inside = true;
-        o->world->reload(o->world->arg, reloaded, r);
+        if (c->kind == COMMAND_SET)
+                o->world->set(o->world->arg, c->argument, c->value, changed, r);
+        else
+                o->world->reload(o->world->arg, changed, r);
         r->inside = false;
         if (!r->over)
                 return ORDER_WAIT;
@@ -243,7 +246,8 @@ enum order_verdict order_start(struct order *o, const struct command *c, struct 
         memcpy(o->argument, c->argument, sizeof o->argument);
         switch (c->kind) {
         case COMMAND_RELOAD:
-                return reload(o, e);
+        case COMMAND_SET:
+                return change_config(o, c, e);
         case COMMAND_KILL_CLIENT:
                 return kill_client(o, e);
         default:

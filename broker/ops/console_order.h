@@ -9,7 +9,7 @@
 /* One at a time: embedded in its connection. */
 struct order {
         const struct console_world *world;
-        struct errand *errand; /* of RELOAD */
+        struct errand *errand; /* of RELOAD and SET */
         struct deadline look;  /* of PAUSE and WAIT_CLOSE: is it so now? */
         enum command_kind kind;
         char argument[COMMAND_ARGUMENT]; /* an environment, "" = all; or a client's number */

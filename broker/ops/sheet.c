@@ -37,6 +37,17 @@ struct sheet *sheet_new(enum setting_scope scope, const char *environment, struc
         return s;
 }
 
+struct sheet *sheet_copy(const struct sheet *s, struct tree_mark mark)
+{
+        struct sheet *copy = sheet_new(s->scope, s->environment, mark);
+
+        for (size_t i = 0; i < s->count; i++) {
+                value_clear(&copy->values[i]);
+                value_copy(&s->values[i], mark, &copy->values[i]);
+        }
+        return copy;
+}
+
 void sheet_free(struct sheet *s)
 {
         if (!s)
@@ -126,6 +137,13 @@ void sheet_add(struct sheet *s, const char *path, const char *item, struct tree_
 
         expect(s->settings[place].type == SETTING_LIST);
         value_add(&s->values[place], item, mark);
+}
+
+bool sheet_read(struct sheet *s, const char *path, const struct tree *t, struct error *e)
+{
+        size_t place = place_of(s, path);
+
+        return value_read(&s->settings[place], t, s->environment, &s->values[place], e);
 }
 
 /* Is `path` the beginning of others? */

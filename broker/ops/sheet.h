@@ -16,6 +16,8 @@ struct sheet;
 /* `environment`: its name, for defaults that contain it; NULL for the broker's. `mark`: where the
  * whole of it stands, which is where a value that was not given seems to stand. */
 struct sheet *sheet_new(enum setting_scope scope, const char *environment, struct tree_mark mark);
+/* The same values, all of them given at `mark`. */
+struct sheet *sheet_copy(const struct sheet *s, struct tree_mark mark);
 void sheet_free(struct sheet *s);               /* NULL is fine */
 OWN_DEFINE(struct sheet, sheet_free)
 
@@ -35,6 +37,8 @@ bool sheet_error(const struct sheet *s, const char *path, struct error *e, const
 
 /* Changes from elsewhere than the file. */
 void sheet_put(struct sheet *s, const char *path, const char *text, struct tree_mark mark);
+/* What stands at `t`, as sheet_fill() would take it. */
+bool sheet_read(struct sheet *s, const char *path, const struct tree *t, struct error *e);
 void sheet_add(struct sheet *s, const char *path, const char *item, struct tree_mark mark);
 
 /* As YAML, each line after `indent` spaces. */

@@ -76,7 +76,7 @@ static const struct snapshot_column config_columns[] = {
         {"key", 's', "The key's path in the configuration file."},
         {"value", 's', "Its value."},
         {"default", 's', "Its value if it is not given."},
-        {"changeable", 's', "yes: RELOAD applies a new value; no: only a restart does."},
+        {"changeable", 's', "yes: RELOAD and SET apply a new value; no: only a restart does."},
 };
 
 static void config_row(void *arg, const char *key, const char *value, const char *fallback,

@@ -28,6 +28,14 @@ void value_add(struct value *v, const char *text, struct tree_mark mark)
         v->items[v->count++] = (struct value_item){own_string(text), mark};
 }
 
+void value_copy(const struct value *v, struct tree_mark mark, struct value *out)
+{
+        *out = (struct value){.text = own_string(v->text), .number = v->number, .given = v->given};
+        out->mark = mark;
+        for (size_t i = 0; i < v->count; i++)
+                value_add(out, v->items[i].text, mark);
+}
+
 /* ---- from text ---- */
 
 /* Digits and nothing else before *end; false also where they are too many for 64 bits. */

@@ -34,6 +34,8 @@ bool value_read(const struct setting *s, const struct tree *t, const char *envir
 void value_default(const struct setting *s, const char *environment, struct value *out);
 /* Adds to a LIST. */
 void value_add(struct value *v, const char *text, struct tree_mark mark);
+/* The same value, given at `mark`. `out` was zeroed. */
+void value_copy(const struct value *v, struct tree_mark mark, struct value *out);
 void value_clear(struct value *v);      /* frees what it holds */
 
 /* As YAML that value_read() takes for the same; as people read it (SHOW CONFIG). The caller frees

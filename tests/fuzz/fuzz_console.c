@@ -42,6 +42,21 @@ static void reload(void *arg, void (*done)(void *done_arg, const struct error *e
         done(done_arg, NULL);
 }
 
+static void set(void *arg, const char *key, const char *value,
+                void (*done)(void *done_arg, const struct error *e), void *done_arg)
+{
+        struct world *w = arg;
+        struct config *fresh;
+        struct error e = {0};
+        bool good = config_set(w->config, key, value, &fresh, &e);
+        expect(good || (error_is_set(&e) && *e.sqlstate));
+        if (good) {
+                config_free(w->config);
+                w->config = fresh;
+        }
+        done(done_arg, good ? NULL : &e);
+}
+
 static void shut_down(void *arg, enum console_shutdown how)
 {
         (void) arg;
@@ -127,6 +142,7 @@ static void talk(struct world *w)
                                    .sessions = sessions_new(w->loop, NULL),
                                    .config = config_now,
                                    .reload = reload,
+                                   .set = set,
                                    .shutdown = shut_down,
                                    .arg = w};
         struct console *console = console_new(&cw);

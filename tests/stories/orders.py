@@ -129,6 +129,48 @@ class Orders(story.Story):
                 daemon.console("ENABLE prod")
                 daemon.connect().close()
 
+    # ---- SET ----
+
+    def config(self, daemon, key):
+        return daemon.show("CONFIG", key=key)[0]["value"]
+
+    def test_set_changes_one_environment_or_all_until_the_file_is_read_again(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect("pgbroker") as console:
+                self.assertEqual(console.query("SET prod.pool_size = 7").tags, ["SET"])
+                self.assertEqual(console.extended("SET query_wait_timeout TO '2500ms'").tags, ["SET"])
+                self.assertEqual([self.config(daemon, f"environments.{name}.pool.{key}")
+                                  for name in ("prod", "staging") for key in ("pool_size", "query_wait_timeout")],
+                                 ["7", "2500ms", "20", "2500ms"])
+                self.assertEqual(daemon.show("DATABASES", name="prod")[0]["pool_size"], "7")
+                console.query("RELOAD")
+                self.assertEqual(self.config(daemon, "environments.prod.pool.pool_size"), "3")
+                self.assertEqual(self.config(daemon, "environments.staging.pool.query_wait_timeout"), "120s")
+
+    def test_set_lets_waiting_clients_go_on_at_once(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as holder, daemon.connect() as waiter:
+                holder.query("BEGIN")
+                waiter.send(protocol.query("SELECT 3"))
+                self.until(lambda: daemon.pool()["cl_waiting"] == 1, "the second client to wait")
+                self.assertEqual(daemon.ctl("set", "prod.pool_size", "=", "2").returncode, 0)
+                self.assertEqual(waiter.answer().value(), "3")
+
+    def test_set_refuses_what_it_does_not_know_and_what_needs_a_restart(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect("pgbroker") as console:
+                for ask in (console.query, console.extended):
+                    self.assertIn("pool.pool_size", self.refused("42704", ask, "SET pool_sise = 3").hint)
+                    self.refused("55P02", ask, "SET socket.port = 3")
+                    self.assertIn("whole number", self.refused("22023", ask, "SET pool_size = many").message)
+                    self.refused("22023", ask, "SET prod.min_pool_size = 4")    # more than pool_size
+                for ask in (console.query, console.extended):
+                    self.assertEqual(ask("SET application_name = 'x'").tags, ["SET"])
+            self.assertEqual(daemon.ctl("set", "pool_sise", "=", "3").returncode, 1)
+
     def test_an_order_for_an_environment_that_is_not_there_is_refused(self):
         with self.world() as world:
             daemon = self.watch(world.start())

@@ -31,6 +31,8 @@ static void commands_are_read_in_any_spelling(void **state)
                 {"PAUSE \"prod\"", COMMAND_PAUSE, "PAUSE", "prod"},
                 {"PAUSE prod-eu.2", COMMAND_PAUSE, "PAUSE", "prod-eu.2"},
                 {"PAUSE prod-2", COMMAND_PAUSE, "PAUSE", "prod-2"},
+                {"PAUSE prod-2.3.x", COMMAND_PAUSE, "PAUSE", "prod-2.3.x"},
+                {"PAUSE 2.x", COMMAND_PAUSE, "PAUSE", "2.x"},
                 {"RESUME prod_1", COMMAND_RESUME, "RESUME", "prod_1"},
                 {"REFRESH\n\tprod", COMMAND_REFRESH, "REFRESH", "prod"},
                 {"SHUTDOWN", COMMAND_SHUTDOWN, "SHUTDOWN", ""},
@@ -96,19 +98,27 @@ static void what_is_wrong_is_told(void **state)
                 {"SHOW WAIT", "42704", "SHOW WAITS is one"},
                 {"KILL_CLIENT", "42601", "the number of one client"},
                 {"KILL_CLIENT prod", "42601", "the number of one client"},
+                {"KILL_CLIENT 3.4", "42601", "the number of one client"},
+                {"SELECT 1.5", "42601", "SELECT"},
                 {"KILL_CLIENT 3 4", "42601", "the number of one client"},
                 {"KILL_CLIENT -3", "42601", "the number of one client"},
                 {"KILL_CLIENT 100000000000000000000", "42601", "the number of one client"},
                 {"KILL 'prod'", "42601", "one environment"},
                 {"KILLL", "42601", "KILL is one"},
-                {"SET pool_size = 3", "0A000", "not in this version"},
-                {"SET log.level = 'debug'", "0A000", "not in this version"},
+                {"SET pool_size", "42601", "a key and a value"},
+                {"SET pool_size 3", "42601", "a key and a value"},
+                {"SET = 3", "42601", "a key and a value"},
+                {"SET pool_size =", "42601", "a key and a value"},
+                {"SET pool_size = ; RELOAD", "42601", "a key and a value"},
+                {"SET pool size = 3", "42601", "a key and a value"},
+                {"SET 'pool_size' = 3", "42601", "a key and a value"},
                 {"RELAOD", "42601", "RELOAD is one"},
                 {"DROP TABLE x", "42601", "DROP"},
                 {"RELOAD prod", "42601", "nothing more"},
                 {"SHUTDOWN now", "42601", "nothing more"},
                 {"PAUSE prod, staging", "42601", "one environment"},
                 {"PAUSE 'prod'", "42601", "one environment"},
+                {"PAUSE prod staging", "42601", "one environment"},
                 {"PAUSE \"prod", "42601", "unterminated"},
                 {"SHOW POOLS /* and", "42601", "unterminated"},
                 {"'", "42601", "unterminated"},
@@ -207,12 +217,40 @@ static void statements_follow_each_other(void **state)
         assert_int_equal(command_next(&r, &c, &e), COMMAND_END);
 }
 
+static void set_takes_the_value_as_it_is_written(void **state)
+{
+        (void) state;
+        static const struct {
+                const char *text, *key, *value;
+        } cases[] = {
+                {"SET pool_size = 3", "pool_size", "3"},
+                {"set prod.pool_size=3;", "prod.pool_size", "3"},
+                {"SET environments.prod-2.pool.pool_size TO 30s ; RELOAD",
+                 "environments.prod-2.pool.pool_size", "30s"},
+                {"SET \"prod\".log.level = 'it''s; so'", "prod.log.level", "'it''s; so'"},
+                {"SET admin.users = [ops, 'a b', c, d, e, f, g, h, i, j, k];", "admin.users",
+                 "[ops, 'a b', c, d, e, f, g, h, i, j, k]"},
+                {"SET tls.root_cert = /etc/ssl/a.pem\n", "tls.root_cert", "/etc/ssl/a.pem"},
+        };
+
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct command c;
+                struct error e;
+
+                if (first(cases[i].text, &c, &e) != COMMAND_READ)
+                        fail_msg("\"%s\": %s", cases[i].text, e.text);
+                assert_int_equal(c.kind, COMMAND_SET);
+                assert_string_equal(c.argument, cases[i].key);
+                assert_string_equal(c.value, cases[i].value);
+        }
+}
+
 static void what_changes_something_needs_the_right_to(void **state)
 {
         (void) state;
         static const char *const texts[] = {"RELOAD",     "PAUSE",    "RESUME", "REFRESH", "DISABLE",
                                             "ENABLE",     "RECONNECT", "KILL",  "KILL_CLIENT 1",
-                                            "WAIT_CLOSE", "SHUTDOWN"};
+                                            "WAIT_CLOSE", "SHUTDOWN", "SET a = 1"};
 
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
                 struct command c;
@@ -357,6 +395,7 @@ int main(void)
                 cmocka_unit_test(drivers_hear_what_they_expect),
                 cmocka_unit_test(one_statement_is_deallocated_by_its_name),
                 cmocka_unit_test(statements_follow_each_other),
+                cmocka_unit_test(set_takes_the_value_as_it_is_written),
                 cmocka_unit_test(what_changes_something_needs_the_right_to),
                 cmocka_unit_test(nothing_is_no_statement),
                 cmocka_unit_test(long_words_are_cut_not_overrun),

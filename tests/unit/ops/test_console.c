@@ -69,6 +69,22 @@ static void reload(void *arg, void (*done)(void *done_arg, const struct error *e
                 done(done_arg, p->reload_fails);
 }
 
+static void set(void *arg, const char *key, const char *value,
+                void (*done)(void *done_arg, const struct error *e), void *done_arg)
+{
+        struct place *p = arg;
+        struct config *fresh;
+        struct error e = {0};
+
+        if (!config_set(p->config, key, value, &fresh, &e)) {
+                done(done_arg, &e);
+                return;
+        }
+        config_free(p->config);
+        p->config = fresh;
+        done(done_arg, NULL);
+}
+
 static void shut_down(void *arg, enum console_shutdown how)
 {
         struct place *p = arg;
@@ -116,7 +132,7 @@ static int set_up(void **state)
 {
         struct place *p = own_new(struct place);
         struct console_world w = {
-                .config = config_now, .reload = reload, .shutdown = shut_down, .arg = p};
+                .config = config_now, .reload = reload, .set = set, .shutdown = shut_down, .arg = p};
 
         p->loop = w.loop = loop_new();
         p->sessions = w.sessions = sessions_new(p->loop, NULL);
@@ -346,6 +362,11 @@ static void queries_are_answered(void **state)
         assert_string_equal(query(p, "SELECT 1"), "T D C(SELECT 1) ZI");
         assert_string_equal(query(p, "NONSENSE"), "E42601 ZI");
         assert_string_equal(query(p, "KILL x"), "E3D000 ZI");
+        assert_string_equal(query(p, "SET pool_size = 7; SHOW CONFIG") + strlen(p->told) - 10,
+                            "C(SHOW) ZI");
+        assert_true(says(p, "pool.pool_size\0\0\0\0017", 19) ||
+                    says(p, "pool_size\0\0\0\0017", 14));
+        assert_string_equal(query(p, "SET pool_size = x"), "E22023 ZI");
         assert_string_equal(query(p, "KILL_CLIENT 7"), "E42704 ZI");
         assert_string_equal(query(p, "RECONNECT; WAIT_CLOSE"), "C(RECONNECT) C(WAIT_CLOSE) ZI");
 }
