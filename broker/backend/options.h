@@ -16,6 +16,10 @@ struct pool_options {
         uint32_t reserve_pool_size;     /* 0 */
         uint32_t max_pinned;            /* 0 = three quarters of pool_size, never all of it */
         uint32_t max_client_conn;       /* clients of this environment; 0 = no own limit */
+        uint32_t max_db_connections;    /* 0; caps pool_size and the reserve: one environment, one database */
+        uint32_t max_db_client_connections;     /* 0 */
+        uint32_t max_user_connections;  /* 0; lent to the clients of one uid */
+        uint32_t max_user_client_connections;   /* 0 */
         uint64_t reserve_pool_timeout;  /* 5 s */
         uint64_t query_wait_timeout;    /* 120 s */
         uint64_t cancel_wait_timeout;   /* 10 s: until a cancel request is sent; until it is done */
@@ -28,6 +32,7 @@ struct pool_options {
         uint64_t client_login_timeout;  /* 60 s: waiting for the client's own bytes */
         uint64_t client_idle_timeout;   /* 0 */
         uint64_t idle_transaction_timeout; /* 0 */
+        uint64_t query_wait_notify;     /* 5 s */
         uint64_t query_timeout;         /* 0 */
         uint64_t transaction_timeout;   /* 0 */
 };

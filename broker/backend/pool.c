@@ -8,7 +8,6 @@
 #include "wire/frame.h"
 
 #define RETIRE_SPREAD  10000    /* ms over which servers of an older credential leave */
-#define QUIET_CHECK_MS 1000     /* idle for longer: look at the socket before lending */
 
 void pool_look(struct pool *p)
 {
@@ -29,6 +28,7 @@ void pool_close(struct server *s, const char *why)
         log_debug(p->log, "server closed", log_str("environment", p->environment),
                   log_int("server", (int64_t) s->id), log_str("reason", why));
         pool_cancel_forget(s);
+        pool_lent_no_more(s);
         server_become(s, SERVER_CLOSED, loop_now(p->loop));
         server_free(s);
         pool_look(p);
@@ -111,151 +111,6 @@ static void settle_idle(struct server *s)
                 pool_look(p);
 }
 
-/* ---- lending ---- */
-
-static struct server *pick_idle(struct pool *p, uid_t uid)
-{
-        struct server *s, *best = NULL;
-        unsigned looked = 0;
-        list_each(s, &p->servers.in[SERVER_IDLE], struct server, link) {
-                if (!best || (s->used && s->last_uid == uid))
-                        best = s;
-                if (++looked == 8 || (best->used && best->last_uid == uid))
-                        break;
-        }
-        return best;
-}
-
-static bool fit_to_lend(struct server *s, uint64_t now)
-{
-        if (now >= s->expires)
-                return false;
-        return now - s->since < QUIET_CHECK_MS || stream_quiet(server_stream(s));
-}
-
-static struct server *lend(struct pool *p, const struct pool_wait *w)
-{
-        struct server *s;
-        uint64_t now = loop_now(p->loop);
-        while ((s = pick_idle(p, w->uid))) {
-                if (fit_to_lend(s, now)) {
-                        server_become(s, SERVER_LENT, now);
-                        p->stats.total.server_assignment_count++;
-                        return s;
-                }
-                pool_close(s, "not fit to be lent");
-        }
-        return NULL;
-}
-
-bool pool_must_reset(const struct server *s, uid_t uid)
-{
-        const struct pool *p = s->pool;
-        return s->used && (p->config.strict || s->last_uid != uid);
-}
-
-static unsigned wanted_size(const struct pool *p)
-{
-        const struct pool_options *o = &p->config.options;
-        const struct pool_wait *first = wait_first(&p->waiting);
-        unsigned size = o->pool_size;
-        if (first && o->reserve_pool_timeout &&
-            loop_now(p->loop) - first->since >= o->reserve_pool_timeout)
-                size += o->reserve_pool_size;
-        return size;
-}
-
-/* Opens servers for those who wait, and up to min_pool_size. */
-static void open_servers(struct pool *p)
-{
-        if (p->paused || p->draining)
-                return;
-        unsigned login = p->servers.count[SERVER_LOGIN];
-        while (server_total(&p->servers) < wanted_size(p) &&
-               (login < p->waiting.count ||
-                server_total(&p->servers) < p->config.options.min_pool_size)) {
-                if (!logins_open(&p->logins))
-                        return;
-                login++;
-        }
-}
-
-/* Is waiting of no use any more? */
-static bool hopeless(struct pool *p, struct error *e)
-{
-        if (p->draining) {
-                error_set(e, "57P01", "the broker is shutting down");
-                return error_hint(e, "Connect again in a moment.");
-        }
-        if (p->servers.count[SERVER_LENT] + p->servers.count[SERVER_CLEANING] +
-                    p->servers.count[SERVER_CANCELED] > 0)
-                return false;
-        return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
-}
-
-/* Clients with a server that wait for leave to pin, and one with leave that waits for a server, would
- * wait for each other: the leave is passed on, and its holder asks again when it has a server. */
-static void pass_leave(struct pool *p)
-{
-        struct pool_wait *w;
-        list_each(w, &p->pinning.waiting.list, struct pool_wait, link) {
-                if (!w->has_server)
-                        continue;
-                if (!pinning_reclaim(&p->pinning, &p->waiting))
-                        return;
-                if (p->pinning.count < pinning_most(&p->config.options))
-                        wait_give(w, NULL);
-        }
-}
-
-static void serve(struct deferred *d)
-{
-        struct pool *p = container_of(d, struct pool, serve);
-        struct pool_wait *w;
-        struct server *s;
-        while (!p->paused && (w = wait_first(&p->waiting)) && (s = lend(p, w))) {
-                uint64_t waited = loop_us() - w->since_us;
-                p->stats.total.wait_time += waited;
-                histogram_add(&p->latency.wait, waited);
-                wait_give(w, s);
-        }
-        while (p->pinning.count < pinning_most(&p->config.options) &&
-               (w = wait_first(&p->pinning.waiting)))
-                wait_give(w, NULL);
-        if (p->waiting.count)
-                pass_leave(p);
-        open_servers(p);
-        /* The demand first: it may begin a round, and who waits hears the end of that. */
-        keyring_waiters(p->keyring, p->waiting.count);
-        keyring_demand(p->keyring, p->waiting.count > 0 ||
-                                           server_total(&p->servers) < p->config.options.min_pool_size);
-        struct error e = {0};
-        if (p->waiting.count && hopeless(p, &e))
-                wait_fail_all(&p->waiting, &e);
-}
-
-struct server *pool_take(struct pool *p, struct pool_wait *w)
-{
-        if (!p->paused && !p->draining && !p->waiting.count) {
-                struct server *s = lend(p, w);
-                if (s) {
-                        histogram_add(&p->latency.wait, 0);
-                        return s;
-                }
-        }
-        wait_join(&p->waiting, w, loop_now(p->loop), loop_us());
-        pool_look(p);
-        return NULL;
-}
-
-void pool_leave(struct pool *p, struct pool_wait *w)
-{
-        if (!wait_waits(w))
-                return;
-        wait_leave(w);
-        pool_look(p);
-}
-
 /* ---- coming back ---- */
 
 static void retake(struct server *s, enum server_state state)
@@ -263,6 +118,7 @@ static void retake(struct server *s, enum server_state state)
         struct pool *p = s->pool;
         s->borrower = NULL;
         stream_retarget(server_stream(s), &own_events, s);
+        pool_lent_no_more(s);
         server_become(s, state, loop_now(p->loop));
 }
 
@@ -323,13 +179,43 @@ void pool_abandon(struct server *s, const struct track_client *c)
         }
 }
 
+/* ---- clients ---- */
+
+static bool full(unsigned clients, unsigned most, const char *key, const char *environment,
+                 struct error *e)
+{
+        if (!most || clients < most)
+                return false;
+        error_set(e, "53300", "too many clients in environment %s (%s %u)", environment, key, most);
+        error_hint(e, "Close idle clients or raise environments.%s.pool.%s.", environment, key);
+        return true;
+}
+
+bool pool_enter(struct pool *p, struct pool_wait *w, uid_t uid, struct error *e)
+{
+        const struct pool_options *o = &p->config.options;
+        if (full(p->clients, o->max_client_conn, "max_client_conn", p->environment, e) ||
+            full(p->clients, o->max_db_client_connections, "max_db_client_connections",
+                 p->environment, e))
+                return false;
+        w->quota = quota_enter(&p->quota, uid, e);
+        p->clients += w->quota != NULL;
+        return w->quota != NULL;
+}
+
+void pool_exit(struct pool *p, struct pool_wait *w)
+{
+        p->clients -= w->quota != NULL;
+        quota_leave(&p->quota, TAKE(w->quota));
+}
+
 /* ---- pins ---- */
 
 bool pool_pin(struct pool *p, struct pool_pin *pin, struct pool_wait *w)
 {
         if (pinning_take(&p->pinning, &p->config.options, pin, loop_now(p->loop)))
                 return true;
-        wait_join(&p->pinning.waiting, w, loop_now(p->loop), loop_us());
+        wait_join(&p->pinning.waiting, &w->quota->for_pin, w, loop_now(p->loop), loop_us());
         pool_look(p);
         return false;
 }
@@ -401,6 +287,18 @@ static const struct keyring_owner keyring_owner = {probe, adopted, keyring_chang
 
 /* ---- life ---- */
 
+/* An environment is one database. */
+static void cap_servers(struct pool_options *o)
+{
+        uint32_t most = o->max_db_connections;
+        if (most && o->pool_size > most)
+                o->pool_size = most;
+        if (most && o->reserve_pool_size > most - o->pool_size)
+                o->reserve_pool_size = most - o->pool_size;
+        if (o->min_pool_size > o->pool_size)
+                o->min_pool_size = o->pool_size;
+}
+
 static void take_config(struct pool *p, const struct pool_config *config)
 {
         char *environment = own_string(config->environment);
@@ -412,6 +310,7 @@ static void take_config(struct pool *p, const struct pool_config *config)
         p->config = *config;
         p->config.environment = environment;
         p->config.tls.root_cert = root_cert;
+        cap_servers(&p->config.options);
 }
 
 struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config *config,
@@ -426,7 +325,8 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         pinning_init(&p->pinning);
         list_init(&p->cancels);
         stats_init(&p->stats, loop_now(l));
-        deferred_init(&p->serve, serve);
+        deferred_init(&p->serve, pool_serve);
+        quota_init(&p->quota, &p->waiting, &p->config.options);
         deadline_init(&p->sweep, pool_sweep);
         struct keyring_options k = {p->environment, config->poll_interval, config->bridge_timeout};
         p->keyring = keyring_new(l, log, &k, source, &keyring_owner, p);
@@ -456,6 +356,7 @@ void pool_set(struct pool *p, const struct pool_config *config)
         p->logins.environment = p->environment;
         struct keyring_options k = {p->environment, config->poll_interval, config->bridge_timeout};
         keyring_set(p->keyring, &k);
+        quota_look(&p->quota);
         pool_look(p);
 }
 
@@ -475,6 +376,7 @@ void pool_free(struct pool *p)
         loop_clear(p->loop, &p->sweep);
         deferred_clear(&p->serve);
         settings_unref(p->known);
+        quota_free(&p->quota);
         free(p->environment);
         free(p->root_cert);
         free(p);

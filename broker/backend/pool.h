@@ -1,6 +1,6 @@
 /* The servers of one environment and the clients that wait for them.
  *
- * First come, first served. Servers are opened when clients wait, a few logins at a time, within
+ * The local users take turns; the clients of one are served as they come. Servers are opened when clients wait, a few logins at a time, within
  * pool_size (and the reserve); which credential they use is the keyring's word. A client fails only
  * when waiting is of no use any more, and is told what for. */
 #ifndef PGB_BACKEND_POOL_H
@@ -10,6 +10,7 @@
 #include "backend/logins.h"
 #include "backend/options.h"
 #include "backend/pinning.h"
+#include "backend/quota.h"
 #include "backend/server.h"
 #include "backend/wait.h"
 #include "base/errors.h"
@@ -46,6 +47,7 @@ struct pool {
         struct server_lists servers;
         struct logins logins;
         struct wait_line waiting;       /* for a server */
+        struct quota quota;
         struct pinning pinning;
         struct list cancels;            /* cancel requests that are under way: pool_cancel.c */
         unsigned cancel_count;          /* of them */
@@ -70,6 +72,11 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
 /* Closes every server. No session may be left. */
 void pool_free(struct pool *p);
 void pool_set(struct pool *p, const struct pool_config *config);        /* RELOAD */
+
+/* One more client; false and `e` (53300) if there are too many. */
+bool pool_enter(struct pool *p, struct pool_wait *w, uid_t uid, struct error *e);
+/* It is gone, and has given its server back. Fine if it was refused. */
+void pool_exit(struct pool *p, struct pool_wait *w);
 
 /* A server now; or NULL: the wait is queued and given() or failed() comes later. */
 struct server *pool_take(struct pool *p, struct pool_wait *w);

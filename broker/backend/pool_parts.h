@@ -1,6 +1,6 @@
-/* What the parts of pool share: pool.c (lending and coming back), pool_sweep.c (what time brings),
- * pool_cancel.c (cancel requests), pool_orders.c (what an administrator orders), pool_why.c (why
- * clients wait, in words). */
+/* What the parts of pool share: pool.c (coming back), pool_lend.c (lending), pool_wait.c (what those are
+ * told who wait), pool_why.c (why they do, in words), pool_sweep.c (what time brings), pool_cancel.c
+ * (cancel requests), pool_orders.c (what an administrator orders). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
 #define PGB_BACKEND_POOL_PARTS_H
 
@@ -10,6 +10,9 @@
 
 /* Looks, later in the turn, who can be served or must be told. */
 void pool_look(struct pool *p);
+void pool_serve(struct deferred *d);
+/* It is lent to nobody any more; fine if it was not. */
+void pool_lent_no_more(struct server *s);
 /* Was it opened with a credential that has been replaced? */
 bool pool_outdated(const struct pool *p, const struct server *s);
 /* Must it be closed as soon as nobody has it? */
@@ -18,9 +21,8 @@ bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now)
 void pool_close(struct server *s, const char *why);
 /* No cancel request is under way any more for this server, which is CANCELED. */
 void pool_take_back(struct server *s);
-/* "pid 12 (uid 1000) for 31 s, ..." of those that hold a server the longest; returns text. */
-const char *pool_borrowers(const struct pool *p, char *text, size_t size);
 void pool_sweep_idle(struct pool *p, uint64_t now);
+void pool_sweep_waits(struct pool *p);
 void pool_sweep(struct deadline *d);
 
 #endif

@@ -1,46 +1,6 @@
 #include "backend/pool_parts.h"
 
-#include <stdio.h>
 #include "base/own.h"
-
-static void pin_wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
-{
-        char holders[300];
-        uint64_t now = loop_now(p->loop);
-        const struct pool_options *o = &p->config.options;
-        error_set(e, "53400", "max_pinned: %u of %u servers of %s may be pinned and all are; waited %llu s "
-                  "for leave to pin; held by %s", pinning_most(o), o->pool_size, p->environment,
-                  (unsigned long long) (now - w->since) / 1000,
-                  pinning_holders(&p->pinning, now, holders, sizeof holders));
-        error_hint(e, "End the session state that pins (SHOW PINS), or raise max_pinned or pool_size.");
-}
-
-static void wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
-{
-        char holders[300];
-        if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
-                return;
-        pool_borrowers(p, holders, sizeof holders);
-        error_set(e, "53400", "query_wait_timeout: no server of %s became free in %llu s; %u of %u in "
-                  "use, %u pinned%s%s", p->environment,
-                  (unsigned long long) (loop_now(p->loop) - w->since) / 1000,
-                  p->servers.count[SERVER_LENT], p->config.options.pool_size, p->pinning.count,
-                  *holders ? "; held by " : "", holders);
-        error_hint(e, "See SHOW POOLS and SHOW CLIENTS for who holds them; raise pool_size or "
-                      "query_wait_timeout.");
-}
-
-static void expire_waits(struct pool *p, struct wait_line *line,
-                         void (*why)(const struct pool *p, const struct pool_wait *w, struct error *e))
-{
-        uint64_t patience = p->config.options.query_wait_timeout;
-        struct pool_wait *w;
-        while (patience && (w = wait_first(line)) && loop_now(p->loop) - w->since >= patience) {
-                struct error e = {0};
-                why(p, w, &e);
-                wait_fail(w, &e);
-        }
-}
 
 static bool idle_too_long(const struct pool *p, const struct server *s, uint64_t now)
 {
@@ -90,15 +50,11 @@ void pool_sweep(struct deadline *d)
 {
         struct pool *p = container_of(d, struct pool, sweep);
         uint64_t now = loop_now(p->loop);
-        struct error e;
         loop_set(p->loop, &p->sweep, now + POOL_SWEEP_MS);
         stats_tick(&p->stats, now);
         pool_sweep_idle(p, now);
         sweep_cleaning(p, now);
         sweep_pinned(p, now);
-        /* During a bridge clients wait for the bridge, however short query_wait_timeout is. */
-        if (!keyring_bridging(p->keyring) || keyring_given_up(p->keyring, &e))
-                expire_waits(p, &p->waiting, wait_too_long);
-        expire_waits(p, &p->pinning.waiting, pin_wait_too_long);
+        pool_sweep_waits(p);
         pool_look(p);
 }

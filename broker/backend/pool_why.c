@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-const char *pool_borrowers(const struct pool *p, char *text, size_t size)
+/* "pid 12 (uid 1000) for 31 s, ..." of those that hold a server the longest; returns text. */
+static const char *borrowers(const struct pool *p, char *text, size_t size)
 {
         struct list *l;
         size_t at = 0;
@@ -44,7 +45,7 @@ static const char *why_no_credentials(const struct pool *p, char *why, size_t si
         return "credentials";
 }
 
-static void why_no_server(const struct pool *p, char *why, size_t size)
+static void why_no_server(const struct pool *p, const struct pool_wait *w, char *why, size_t size)
 {
         char holders[300];
         struct error e = {0};
@@ -52,12 +53,15 @@ static void why_no_server(const struct pool *p, char *why, size_t size)
         unsigned most = p->config.options.pool_size;
         if (p->paused)
                 snprintf(why, size, "the environment is paused");
+        else if (w->user->held)
+                snprintf(why, size, "max_user_connections: uid %u has its %u servers in use",
+                         (unsigned) w->quota->uid, w->quota->servers);
         else if (logins_failing(&p->logins, &e))
                 snprintf(why, size, "%s", e.text);
         else if (server_total(&p->servers) - count[SERVER_LOGIN] >= most)
                 snprintf(why, size, "pool_size: %u of %u servers are in use, %u pinned; held by %s",
                          count[SERVER_LENT], most, p->pinning.count,
-                         pool_borrowers(p, holders, sizeof holders));
+                         borrowers(p, holders, sizeof holders));
         else if (count[SERVER_LOGIN])
                 snprintf(why, size, "%u server connections are being made", count[SERVER_LOGIN]);
         else
@@ -70,6 +74,6 @@ const char *pool_waits_for(const struct pool *p, const struct pool_wait *w, char
                 return why_no_pin(p, why, size);
         if (!p->paused && !keyring_may_login(p->keyring))
                 return why_no_credentials(p, why, size);
-        why_no_server(p, why, size);
+        why_no_server(p, w, why, size);
         return "server";
 }

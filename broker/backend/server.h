@@ -50,6 +50,7 @@ struct server {
         struct frame_cutter cutter;
         struct bytes scratch;           /* CANCELED: the reset that follows; else empty */
         void *borrower;                 /* LENT: the session */
+        struct quota_user *user;        /* LENT: that it counts for */
         struct pool_cancel *canceling;  /* the cancel request that is under way: until it is over
                                            nothing may be sent that it could hit */
         void (*cancel_over)(void *borrower);    /* ... tells the borrower then */

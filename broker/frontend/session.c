@@ -1,5 +1,6 @@
 #include "frontend/session_parts.h"
 
+#include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
 #include "frontend/session_cancel.h"
@@ -137,10 +138,11 @@ void session_end(struct session *s, const struct error *e)
         if (s->home) {
                 pool_leave(s->home->pool, &s->wait);
                 pool_unpin(s->home->pool, &s->pin);
-                s->home->pool->clients--;
         }
         if (s->relay.server)
                 leave_server(s);
+        if (s->home)
+                pool_exit(s->home->pool, &s->wait);
         stream_free(s->relay.client);
         s->keeper->ended(s->keeper_arg, s);
         list_remove(&s->link);
@@ -270,6 +272,24 @@ void session_given(struct pool_wait *w, struct server *server)
 void session_wait_failed(struct pool_wait *w, const struct error *e)
 {
         session_end(container_of(w, struct session, wait), e);
+}
+
+/* Before the welcome no driver expects a notice, and one in the middle of a server's message would be
+ * taken for a part of that. */
+void session_wait_notify(struct pool_wait *w, const char *text)
+{
+        struct session *s = container_of(w, struct session, wait);
+        const struct settings *wanted = s->relay.track.wanted;
+        const char *least = wanted ? settings_get(wanted, "client_min_messages") : NULL;
+        struct bytes b;
+        if (s->relay.muted || !relay_may_speak(&s->relay))
+                return;
+        if (least && (strcmp(least, "warning") == 0 || strcmp(least, "error") == 0))
+                return;
+        bytes_init(&b, 0);
+        compose_notice(&b, "00000", text);
+        stream_send_copy(s->relay.client, bytes_data(&b), bytes_length(&b));
+        bytes_free(&b);
 }
 
 /* ---- going ---- */

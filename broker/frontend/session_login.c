@@ -113,15 +113,10 @@ static bool enter(struct session *s, struct error *e)
         if (!s->home)
                 return false;
         pool = s->home->pool;
-        pool->clients++;
         s->relay.stats = &pool->stats;
         s->relay.errors = &pool->errors;
-        if (session_options(s)->max_client_conn && pool->clients > session_options(s)->max_client_conn) {
-                error_set(e, "53300", "too many clients in environment %s (max_client_conn %u)",
-                          pool->environment, session_options(s)->max_client_conn);
-                return error_hint(e, "Close idle clients or raise environments.%s.pool.max_client_conn.",
-                                  pool->environment);
-        }
+        if (!pool_enter(pool, &s->wait, s->uid, e))
+                return false;
         session_become(s, SESSION_LOGIN);
         session_set_patience(s, 0);
         session_log_in(s);
@@ -194,7 +189,7 @@ static void remember_peer(struct session *s, const struct listen_peer *peer)
                 s->groups = own_alloc(peer->group_count * sizeof *s->groups);
                 memcpy(s->groups, peer->groups, peer->group_count * sizeof *s->groups);
         }
-        s->wait.uid = s->pin.uid = peer->uid;
+        s->pin.uid = peer->uid;
         s->pin.pid = peer->pid;
 }
 
@@ -214,9 +209,11 @@ struct session *session_new(struct loop *l, struct log *log, const struct sessio
         list_init(&s->by_pid);
         list_init(&s->cancels);
         list_init(&s->wait.link);
+        list_init(&s->wait.in_line);
         list_init(&s->pin.link);
         s->wait.given = session_given;
         s->wait.failed = session_wait_failed;
+        s->wait.notify = session_wait_notify;
         s->pin.drain = session_pin_drain;
         s->pin.pins = &s->relay.track.pins;
         remember_peer(s, peer);

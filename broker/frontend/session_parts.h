@@ -31,6 +31,7 @@ void session_trial_failed(struct session *s);
 /* Callbacks. */
 void session_given(struct pool_wait *w, struct server *server);
 void session_wait_failed(struct pool_wait *w, const struct error *e);
+void session_wait_notify(struct pool_wait *w, const char *text);
 void session_patience_over(struct deadline *d);
 void session_pin_drain(struct pool_pin *pin);
 void session_bury(struct deferred *d);

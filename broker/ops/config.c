@@ -256,6 +256,11 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->reserve_pool_size = (uint32_t) sheet_number(s, "pool.reserve_pool_size");
         out->max_pinned = (uint32_t) sheet_number(s, "pool.max_pinned");
         out->max_client_conn = (uint32_t) sheet_number(s, "pool.max_client_conn");
+        out->max_db_connections = (uint32_t) sheet_number(s, "pool.max_db_connections");
+        out->max_db_client_connections = (uint32_t) sheet_number(s, "pool.max_db_client_connections");
+        out->max_user_connections = (uint32_t) sheet_number(s, "pool.max_user_connections");
+        out->max_user_client_connections =
+                (uint32_t) sheet_number(s, "pool.max_user_client_connections");
         out->reserve_pool_timeout = sheet_number(s, "pool.reserve_pool_timeout");
         out->query_wait_timeout = sheet_number(s, "pool.query_wait_timeout");
         out->cancel_wait_timeout = sheet_number(s, "pool.cancel_wait_timeout");
@@ -268,6 +273,7 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->client_login_timeout = sheet_number(s, "pool.client_login_timeout");
         out->client_idle_timeout = sheet_number(s, "pool.client_idle_timeout");
         out->idle_transaction_timeout = sheet_number(s, "pool.idle_transaction_timeout");
+        out->query_wait_notify = sheet_number(s, "pool.query_wait_notify");
         out->query_timeout = sheet_number(s, "pool.query_timeout");
         out->transaction_timeout = sheet_number(s, "pool.transaction_timeout");
 }

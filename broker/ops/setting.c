@@ -196,8 +196,9 @@ static const struct setting table[] = {
                  "it cancel_wait_timeout later, its connection is closed."),
         DURATION(ENVIRONMENT, RELOAD, "pool.transaction_timeout", "0",
                  "How long a transaction may last before its client is sent away (25P04)."),
-        DURATION(ENVIRONMENT, LATER, "pool.query_wait_notify", "0",
-                 "How long a client waits before a notice tells it so."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.query_wait_notify", "5s",
+                 "How long a client waits for a server connection before a notice tells it so, and "
+                 "what it waits for."),
         DURATION(ENVIRONMENT, LATER, "pool.server_check_delay", "0",
                  "How long unused a server connection must be to be tested before it is lent."),
         STRING(ENVIRONMENT, LATER, "pool.server_check_query", "", "The query of that test."),
@@ -211,14 +212,17 @@ static const struct setting table[] = {
         NUMBER(ENVIRONMENT, LATER, "pool.max_prepared_statements", "0", 0, 1000000,
                "How many prepared statements are followed on a server connection instead of "
                "pinning."),
-        NUMBER(ENVIRONMENT, LATER, "pool.max_db_connections", "0", 0, 1000000,
-               "Server connections of a database; an environment has one database: set pool_size."),
-        NUMBER(ENVIRONMENT, LATER, "pool.max_db_client_connections", "0", 0, 1000000,
-               "Clients of a database; an environment has one database: set max_client_conn."),
-        NUMBER(ENVIRONMENT, LATER, "pool.max_user_connections", "0", 0, 1000000,
-               "Server connections of a local user."),
-        NUMBER(ENVIRONMENT, LATER, "pool.max_user_client_connections", "0", 0, 1000000,
-               "Connected clients of a local user."),
+        NUMBER(ENVIRONMENT, RELOAD, "pool.max_db_connections", "0", 0, 1000000,
+               "A cap on pool_size and reserve_pool_size together: an environment has one database. "
+               "0 sets none."),
+        NUMBER(ENVIRONMENT, RELOAD, "pool.max_db_client_connections", "0", 0, 1000000,
+               "As max_client_conn: an environment has one database."),
+        NUMBER(ENVIRONMENT, RELOAD, "pool.max_user_connections", "0", 0, 1000000,
+               "How many server connections the clients of one local user (kernel uid) may have at "
+               "once, the others wait; 0 sets no limit."),
+        NUMBER(ENVIRONMENT, RELOAD, "pool.max_user_client_connections", "0", 0, 1000000,
+               "How many clients of one local user (kernel uid) may be connected to this environment; "
+               "0 sets no limit."),
         BOOL(ENVIRONMENT, LATER, "pool.tcp_keepalive", "true",
              "Whether the kernel probes silent server connections."),
         NUMBER(ENVIRONMENT, LATER, "pool.tcp_keepcnt", "0", 0, 1000,

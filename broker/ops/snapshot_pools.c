@@ -43,8 +43,8 @@ static const struct snapshot_column pools_columns[] = {
 
 static uint64_t longest_wait(const struct pool *p)
 {
-        const struct pool_wait *server = wait_first(&p->waiting);
-        const struct pool_wait *pin = wait_first(&p->pinning.waiting);
+        const struct pool_wait *server = wait_oldest(&p->waiting);
+        const struct pool_wait *pin = wait_oldest(&p->pinning.waiting);
         uint64_t now = loop_us(), longest = 0;
         if (server && now > server->since_us)
                 longest = now - server->since_us;

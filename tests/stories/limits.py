@@ -1,4 +1,5 @@
 """Limits: what may take how long, how many there may be, and who has to wait for whom."""
+import os
 import pathlib
 import sys
 import time
@@ -234,6 +235,173 @@ class Transactions(Limited):
                 self.assertIn("client_login_timeout",
                               protocol.error_fields(client.read_until("E")[-1][1])["M"])
                 self.assertTrue(client.closed())
+
+
+class Waiting(Limited):
+    """query_wait_timeout, query_wait_notify, and whose turn it is."""
+
+    def test_who_waits_for_long_is_told_for_what_and_is_served_all_the_same(self):
+        with self.world(pool_size=1, query_wait_notify="1s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as holder, daemon.connect() as waiter:
+                holder.query("BEGIN")
+                waiter.send(protocol.parse("SELECT 5") + protocol.bind() + protocol.execute() + protocol.sync())
+                kind, payload = waiter.read()
+                fields = protocol.error_fields(payload)
+                self.assertEqual((kind, fields["S"], fields["C"]), ("N", "NOTICE", "00000"))
+                self.assertRegex(fields["M"], r"prod: waiting for server, \d s so far: ")
+                self.assertIn(f"pid {os.getpid()}", fields["M"])
+                self.assertTrue(waiter.silent(2.5))             # once
+                holder.query("COMMIT")
+                self.assertEqual(waiter.answer().value(), "5")
+                self.assertEqual(waiter.query("SELECT 6").notices, [])
+
+    def test_who_waits_for_leave_to_pin_is_told_so(self):
+        with self.world(pool_size=2, max_pinned=1, query_wait_notify="1s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as pinned, daemon.connect() as waiter:
+                pinned.query("CREATE TEMP TABLE t (x int)")
+                waiter.send(protocol.query("CREATE TEMP TABLE t (x int)"))
+                kind, payload = waiter.read()
+                self.assertEqual(kind, "N")
+                self.assertIn("leave to pin", protocol.error_fields(payload)["M"])
+                pinned.query("DISCARD ALL")
+                self.assertEqual(waiter.answer().tags, ["CREATE TABLE"])
+
+    def test_no_notice_comes_before_the_welcome(self):
+        with self.world(pool_size=1, query_wait_notify="1s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as holder, daemon.raw() as late:
+                holder.query("BEGIN")
+                late.send(protocol.startup_message({"user": "story", "database": "prod", "application_name": "late"}))
+                self.assertTrue(late.silent(2.5))
+                holder.query("COMMIT")
+                self.assertEqual(late.read()[0], "R")
+
+    def test_the_wait_goes_on_across_a_pause_and_says_so(self):
+        with self.world(pool_size=1, query_wait_timeout="3s", query_wait_notify="1s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as first, daemon.connect() as second:
+                daemon.console("PAUSE prod")
+                first.send(protocol.query("SELECT 1"))
+                self.assertIn("paused", protocol.error_fields(first.read_until("N")[-1][1])["M"])
+                error = protocol.error_fields(first.read_until("E")[-1][1])
+                self.assertEqual(error["C"], "53400")
+                self.assertIn("paused", error["M"])
+                second.send(protocol.query("SELECT 2"))
+                daemon.console("RESUME prod")
+                self.assertEqual(second.answer().value(), "2")
+
+    def test_an_open_transaction_is_no_wait(self):
+        with self.world(pool_size=1, query_wait_timeout="1s", query_wait_notify="1s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.query("BEGIN")
+                result = client.query("SELECT pg_sleep(3)")
+                self.assertEqual(result.notices, [])
+                client.query("COMMIT")
+
+    def test_one_user_with_many_clients_does_not_starve_another(self):
+        self.need_root()
+        with World(self.server) as world:
+            world.add("prod", pool={"pool_size": 1}, access={"users": [1001, 1002]})
+            daemon = self.watch(world.start())
+            with daemon.connect() as holder:
+                holder.query("CREATE UNLOGGED TABLE arrivals (place serial, who int); "
+                             "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO PUBLIC")
+                holder.query("BEGIN")
+                many = [daemon.connect(uid=1001) for _ in range(40)]
+                for client in many:
+                    client.send(protocol.query("INSERT INTO arrivals (who) VALUES (1001)"))
+                self.until(lambda: daemon.pool()["cl_waiting"] == 40, "forty to queue")
+                few = [daemon.connect(uid=1002) for _ in range(2)]
+                for client in few:
+                    client.send(protocol.query("INSERT INTO arrivals (who) VALUES (1002)"))
+                self.until(lambda: daemon.pool()["cl_waiting"] == 42, "two more to queue")
+                holder.query("COMMIT")
+                for client in few + many:
+                    client.answer()
+                places = [int(place) for place, in
+                          holder.query("SELECT place FROM arrivals WHERE who = 1002 ORDER BY place").rows]
+                self.assertEqual(places, [2, 4])
+                for client in few + many:
+                    client.close()
+
+
+class Users(Limited):
+    """How much one local user may have."""
+
+    def world(self, **pool):
+        self.need_root()
+        world = World(self.server)
+        world.add("prod", pool=pool, access={"users": [1001, 1002]})
+        return world
+
+    def test_max_user_client_connections(self):
+        with self.world(max_user_client_connections=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(uid=1001), daemon.connect(uid=1001) as second:
+                error = self.refused("53300", daemon.connect, uid=1001)
+                self.assertIn("uid 1001", error.message)
+                self.assertIn("max_user_client_connections", error.message)
+                daemon.connect(uid=1002).close()
+                second.close()
+                self.until(lambda: not self.is_refused(daemon, uid=1001), "the place to be free again")
+
+    def is_refused(self, daemon, **options):
+        try:
+            daemon.connect(**options).close()
+            return False
+        except protocol.ServerError:
+            return True
+
+    def test_max_user_connections_lets_other_users_pass(self):
+        with self.world(pool_size=3, max_user_connections=1, query_wait_timeout="3s") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(uid=1001) as holder, daemon.connect(uid=1001) as second, \
+                    daemon.connect(uid=1002) as other:
+                holder.query("BEGIN")
+                second.send(protocol.query("SELECT 2"))
+                self.until(lambda: daemon.pool()["cl_waiting"] == 1, "the second to queue")
+                for _ in range(3):
+                    self.assertEqual(other.query("SELECT 1").value(), "1")
+                holder.query("COMMIT")
+                self.assertEqual(second.answer().value(), "2")
+                holder.query("BEGIN")
+                error = self.refused("53400", second.query, "SELECT 3")
+                self.assertIn("max_user_connections", error.message)
+
+    def test_max_user_connections_is_free_again_when_a_client_vanishes(self):
+        with self.world(pool_size=3, max_user_connections=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(uid=1001) as gone, daemon.connect(uid=1001) as second:
+                gone.query("BEGIN")
+                second.send(protocol.query("SELECT 2"))
+                self.until(lambda: daemon.pool()["cl_waiting"] == 1, "the second to queue")
+                gone.close(politely=False)
+                self.assertEqual(second.answer().value(), "2")
+
+    def test_max_db_connections_caps_pool_and_reserve(self):
+        with self.world(pool_size=5, reserve_pool_size=5, reserve_pool_timeout="250ms",
+                        max_db_connections=2) as world:
+            daemon = self.watch(world.start())
+            clients = [daemon.connect() for _ in range(6)]
+            for client in clients:
+                client.send(protocol.query("SELECT pg_sleep(0.7)"))
+            most = 0
+            while not all(client.buffer or not client.silent(0) for client in clients):
+                most = max(most, len(self.sessions(world)))
+            for client in clients:
+                client.answer()
+                client.close()
+            self.assertEqual(most, 2)
+
+    def test_max_db_client_connections(self):
+        with self.world(max_db_client_connections=1) as world:
+            daemon = self.watch(world.start())
+            self.until(lambda: daemon.pool()["cl_active"] == 0, "the story's own first client to go")
+            with daemon.connect():
+                self.assertIn("max_db_client_connections", self.refused("53300", daemon.connect).message)
 
 
 if __name__ == "__main__":

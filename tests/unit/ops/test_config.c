@@ -59,6 +59,11 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         assert_int_equal(p->client_login_timeout, 60000);
         assert_int_equal(p->client_idle_timeout, 0);
         assert_int_equal(p->idle_transaction_timeout, 0);
+        assert_int_equal(p->max_db_connections, 0);
+        assert_int_equal(p->max_db_client_connections, 0);
+        assert_int_equal(p->max_user_connections, 0);
+        assert_int_equal(p->max_user_client_connections, 0);
+        assert_int_equal(p->query_wait_notify, 5000);
         assert_int_equal(p->query_timeout, 0);
         assert_int_equal(p->transaction_timeout, 0);
 }
@@ -85,7 +90,9 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         "           server_connect_timeout: 4s, server_login_retry: 5s, pin_drain_timeout: 6s,\n"  \
         "           message_timeout: 7s, client_login_timeout: 8s, client_idle_timeout: 9s,\n"     \
         "           idle_transaction_timeout: 10m, cancel_wait_timeout: 12s,\n"                    \
-        "           query_timeout: 13s, transaction_timeout: 14s}\n"                               \
+        "           query_timeout: 13s, transaction_timeout: 14s, query_wait_notify: 15s,\n"       \
+        "           max_db_connections: 16, max_db_client_connections: 17,\n"                      \
+        "           max_user_connections: 18, max_user_client_connections: 19}\n"                  \
         "    rotation: {poll_interval: 1h, bridge_timeout: 0}\n"                                   \
         "  dev: {}\n"
 
@@ -160,6 +167,11 @@ static void every_pool_setting_reaches_its_place(void **state)
         assert_int_equal(p->client_login_timeout, 8000);
         assert_int_equal(p->client_idle_timeout, 9000);
         assert_int_equal(p->idle_transaction_timeout, 600000);
+        assert_int_equal(p->max_db_connections, 16);
+        assert_int_equal(p->max_db_client_connections, 17);
+        assert_int_equal(p->max_user_connections, 18);
+        assert_int_equal(p->max_user_client_connections, 19);
+        assert_int_equal(p->query_wait_notify, 15000);
         assert_int_equal(p->query_timeout, 13000);
         assert_int_equal(p->transaction_timeout, 14000);
 }

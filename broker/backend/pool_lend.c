@@ -1,0 +1,161 @@
+/* Lending: who gets which server, and when another one is opened. */
+#include "backend/pool_parts.h"
+
+#include "base/own.h"
+
+#define QUIET_CHECK_MS 1000     /* idle for longer: look at the socket before lending */
+
+static struct server *pick_idle(struct pool *p, uid_t uid)
+{
+        struct server *s, *best = NULL;
+        unsigned looked = 0;
+        list_each(s, &p->servers.in[SERVER_IDLE], struct server, link) {
+                if (!best || (s->used && s->last_uid == uid))
+                        best = s;
+                if (++looked == 8 || (best->used && best->last_uid == uid))
+                        break;
+        }
+        return best;
+}
+
+static bool fit_to_lend(struct server *s, uint64_t now)
+{
+        if (now >= s->expires)
+                return false;
+        return now - s->since < QUIET_CHECK_MS || stream_quiet(server_stream(s));
+}
+
+void pool_lent_no_more(struct server *s)
+{
+        struct pool *p = s->pool;
+        if (!s->user)
+                return;
+        quota_return(&p->quota, TAKE(s->user));
+        pool_look(p);
+}
+
+static struct server *lend(struct pool *p, const struct pool_wait *w)
+{
+        struct server *s;
+        uint64_t now = loop_now(p->loop);
+        while ((s = pick_idle(p, w->quota->uid))) {
+                if (fit_to_lend(s, now)) {
+                        server_become(s, SERVER_LENT, now);
+                        p->stats.total.server_assignment_count++;
+                        s->user = w->quota;
+                        quota_lend(&p->quota, s->user);
+                        return s;
+                }
+                pool_close(s, "not fit to be lent");
+        }
+        return NULL;
+}
+
+bool pool_must_reset(const struct server *s, uid_t uid)
+{
+        const struct pool *p = s->pool;
+        return s->used && (p->config.strict || s->last_uid != uid);
+}
+
+static unsigned wanted_size(const struct pool *p)
+{
+        const struct pool_options *o = &p->config.options;
+        const struct pool_wait *first = wait_oldest(&p->waiting);
+        unsigned size = o->pool_size;
+        if (first && o->reserve_pool_timeout &&
+            loop_now(p->loop) - first->since >= o->reserve_pool_timeout)
+                size += o->reserve_pool_size;
+        return size;
+}
+
+/* Opens servers for those who wait, and up to min_pool_size. */
+static void open_servers(struct pool *p)
+{
+        if (p->paused || p->draining)
+                return;
+        unsigned login = p->servers.count[SERVER_LOGIN];
+        while (server_total(&p->servers) < wanted_size(p) &&
+               (login < p->waiting.ready ||
+                server_total(&p->servers) < p->config.options.min_pool_size)) {
+                if (!logins_open(&p->logins))
+                        return;
+                login++;
+        }
+}
+
+/* Is waiting of no use any more? */
+static bool hopeless(struct pool *p, struct error *e)
+{
+        if (p->draining) {
+                error_set(e, "57P01", "the broker is shutting down");
+                return error_hint(e, "Connect again in a moment.");
+        }
+        if (p->servers.count[SERVER_LENT] + p->servers.count[SERVER_CLEANING] +
+                    p->servers.count[SERVER_CANCELED] > 0)
+                return false;
+        return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
+}
+
+/* Clients with a server that wait for leave to pin, and one with leave that waits for a server, would
+ * wait for each other: the leave is passed on, and its holder asks again when it has a server. */
+static void pass_leave(struct pool *p)
+{
+        struct pool_wait *w;
+        list_each(w, &p->pinning.waiting.all, struct pool_wait, in_line) {
+                if (!w->has_server)
+                        continue;
+                if (!pinning_reclaim(&p->pinning, &p->waiting))
+                        return;
+                if (p->pinning.count < pinning_most(&p->config.options))
+                        wait_give(w, NULL);
+        }
+}
+
+void pool_serve(struct deferred *d)
+{
+        struct pool *p = container_of(d, struct pool, serve);
+        struct pool_wait *w;
+        struct server *s;
+        while (!p->paused && (w = wait_next(&p->waiting)) && (s = lend(p, w))) {
+                uint64_t waited = loop_us() - w->since_us;
+                p->stats.total.wait_time += waited;
+                histogram_add(&p->latency.wait, waited);
+                wait_give(w, s);
+        }
+        while (p->pinning.count < pinning_most(&p->config.options) &&
+               (w = wait_next(&p->pinning.waiting)))
+                wait_give(w, NULL);
+        if (p->waiting.count)
+                pass_leave(p);
+        open_servers(p);
+        /* The demand first: it may begin a round, and who waits hears the end of that. */
+        keyring_waiters(p->keyring, p->waiting.count);
+        keyring_demand(p->keyring, p->waiting.count > 0 ||
+                                           server_total(&p->servers) < p->config.options.min_pool_size);
+        struct error e = {0};
+        if (p->waiting.count && hopeless(p, &e))
+                wait_fail_all(&p->waiting, &e);
+}
+
+struct server *pool_take(struct pool *p, struct pool_wait *w)
+{
+        struct wait_user *user = &w->quota->for_server;
+        if (!p->paused && !p->draining && !p->waiting.ready && !user->held) {
+                struct server *s = lend(p, w);
+                if (s) {
+                        histogram_add(&p->latency.wait, 0);
+                        return s;
+                }
+        }
+        wait_join(&p->waiting, user, w, loop_now(p->loop), loop_us());
+        pool_look(p);
+        return NULL;
+}
+
+void pool_leave(struct pool *p, struct pool_wait *w)
+{
+        if (!wait_waits(w))
+                return;
+        wait_leave(w);
+        pool_look(p);
+}

@@ -1,0 +1,79 @@
+/* What those are told who wait for long, or in vain. */
+#include "backend/pool_parts.h"
+
+#include <stdio.h>
+
+#define NOTICES_AT_ONCE 256             /* in one sweep: the others hear it in the next */
+
+static unsigned long long seconds(const struct pool *p, const struct pool_wait *w)
+{
+        return (unsigned long long) (loop_now(p->loop) - w->since) / 1000;
+}
+
+static void tell(const struct pool *p, struct pool_wait *w)
+{
+        char why[400], text[500];
+        const char *what = pool_waits_for(p, w, why, sizeof why);
+        snprintf(text, sizeof text, "%s: waiting for %s, %llu s so far: %s", p->environment, what,
+                 seconds(p, w), why);
+        w->notify(w, text);
+}
+
+static void notify_waits(struct pool *p, struct wait_line *line)
+{
+        uint64_t limit = p->config.options.query_wait_notify;
+        unsigned told = 0;
+        struct pool_wait *w;
+        list_each(w, &line->all, struct pool_wait, in_line) {
+                if (!limit || loop_now(p->loop) - w->since < limit || told == NOTICES_AT_ONCE)
+                        return;
+                if (w->notified)
+                        continue;
+                w->notified = true;
+                told++;
+                tell(p, w);
+        }
+}
+
+static void wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
+{
+        char why[400];
+        if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
+                return;
+        pool_waits_for(p, w, why, sizeof why);
+        error_set(e, "53400", "query_wait_timeout: no server of %s became free in %llu s; %s",
+                  p->environment, seconds(p, w), why);
+        error_hint(e, "See SHOW POOLS and SHOW CLIENTS for who holds them; raise pool_size or "
+                      "query_wait_timeout.");
+}
+
+static void pin_wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
+{
+        char why[400];
+        pool_waits_for(p, w, why, sizeof why);
+        error_set(e, "53400", "no leave to pin in %s in %llu s; %s", p->environment, seconds(p, w), why);
+        error_hint(e, "End the session state that pins (SHOW PINS), or raise max_pinned or pool_size.");
+}
+
+static void expire_waits(struct pool *p, struct wait_line *line,
+                         void (*why)(const struct pool *p, const struct pool_wait *w, struct error *e))
+{
+        uint64_t patience = p->config.options.query_wait_timeout;
+        struct pool_wait *w;
+        while (patience && (w = wait_oldest(line)) && loop_now(p->loop) - w->since >= patience) {
+                struct error e = {0};
+                why(p, w, &e);
+                wait_fail(w, &e);
+        }
+}
+
+void pool_sweep_waits(struct pool *p)
+{
+        struct error e;
+        /* During a bridge clients wait for the bridge, however short query_wait_timeout is. */
+        if (!keyring_bridging(p->keyring) || keyring_given_up(p->keyring, &e))
+                expire_waits(p, &p->waiting, wait_too_long);
+        expire_waits(p, &p->pinning.waiting, pin_wait_too_long);
+        notify_waits(p, &p->waiting);
+        notify_waits(p, &p->pinning.waiting);
+}
