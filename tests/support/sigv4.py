@@ -95,3 +95,15 @@ def _check_time(time, now):
         raise Refused(400, "InvalidSignatureException",
                       f"Signature not yet current: {time} is still later than {(now + SKEW).strftime(_TIME)} "
                       f"({now.strftime(_TIME)} + 5 min.)")
+
+
+def sign(method, host, target, headers, payload, *, key, region, service, now=None):
+    """The headers with those that a signed request needs more; key is (access key id, secret key)."""
+    time = (now or datetime.datetime.now(datetime.timezone.utc)).strftime(_TIME)
+    headers = {**headers, "Host": host, "X-Amz-Date": time}
+    signed = sorted(name.lower() for name in headers)
+    scope = f"{time[:8]}/{region}/{service}/aws4_request"
+    request = canonical_request(method, target, list(headers.items()), signed, payload)
+    given = signature(key[1], scope, string_to_sign(time, scope, request))
+    return {**headers, "Authorization": f"{ALGORITHM} Credential={key[0]}/{scope}, "
+                                        f"SignedHeaders={';'.join(signed)}, Signature={given}"}

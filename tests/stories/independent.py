@@ -1,0 +1,182 @@
+"""An independent Secrets Manager: moto_server, with its labels, its errors, and its IAM that checks signatures."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker
+import moto
+import pgbench
+import rotation
+import story
+from world import World
+
+SECRET = "forecaster/database/prod"
+
+
+# The policy of README.md, as far as moto can tell: it holds every action of Secrets Manager against the resource "*".
+ENOUGH = {"Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+NOT_ENOUGH = {"Action": ["secretsmanager:DescribeSecret", "secretsmanager:ListSecrets"], "Resource": "*"}
+
+
+class Independent(story.Story):
+    """Skipped where moto_server is not on PATH."""
+
+    timeout = 150
+
+    def world(self, **config):
+        """A world whose secrets are moto's. Its broker is started by the story."""
+        world = World(self.server, manager=moto.shared())
+        self.enterContext(world)
+        world.add("prod", counters=True, pool={"pool_size": 4, "server_lifetime": "1s"}, **config)
+        return world
+
+    def check(self, world):
+        """(exit status, output) of --check."""
+        done = broker.run("--check", config=world.configuration(), manager=world.manager)
+        return done.returncode, done.stdout + done.stderr
+
+    def on_current(self, world):
+        version = world.manager.version_id(SECRET)
+        self.until(lambda: world.broker.show("SECRETS", environment="prod", version_id=version),
+                   f"the broker to be on {version}", 30)
+
+    # ---- fetch and rotation ----
+
+    def test_a_secret_is_fetched_and_logged_in_with(self):
+        world = self.world()
+        self.assertEqual(self.check(world)[0], 0)
+        daemon = self.watch(world.start())
+        row, = daemon.show("SECRETS", environment="prod")
+        self.assertEqual((row["name"], row["version_id"], row["stage"]),
+                         (SECRET, world.manager.version_id(SECRET), "AWSCURRENT"))
+        self.assertEqual(daemon.psql("SELECT count(*) FROM counters").stdout, "1000\n")
+
+    def rotate_under_load(self, rotate):
+        world = self.world()
+        daemon = self.watch(world.start())
+        loads = [pgbench.Pgbench(daemon.uri(), seconds=12, clients=2, rate=40, reconnect=reconnect)
+                 for reconnect in (False, True)]
+        for load in loads:
+            self.addCleanup(load.stop)
+        rotate(world)
+        self.on_current(world)
+        outcomes = [load.finish() for load in loads]
+        for outcome in outcomes:
+            self.assertTrue(outcome.clean and outcome.transactions > 0, str(outcome))
+        self.assertEqual(world.counted(), sum(outcome.transactions for outcome in outcomes))
+        return daemon
+
+    def test_a_rotation_of_one_user_costs_no_query_though_only_AWSPENDING_works_for_a_while(self):
+        def rotate(world):
+            def bridged():
+                self.until(lambda: world.broker.show("SECRETS", stage="AWSPENDING"), "AWSPENDING to be taken", 30)
+            moto.Rotation(world.manager, SECRET, self.server).run(before={"test_secret": bridged})
+        daemon = self.rotate_under_load(rotate)
+        self.assertTrue(daemon.show("ROTATIONS", environment="prod", stage="AWSPENDING"))
+
+    def test_a_rotation_of_alternating_users_costs_no_query(self):
+        def rotate(world):
+            role = world.environments["prod"].role
+            for name in (role, rotation.other_user(role)):
+                self.server.adopt_role(name)
+            moto.Rotation(world.manager, SECRET, self.server, alternate=True).run()
+            world.broker.console("REFRESH prod")
+        daemon = self.rotate_under_load(rotate)
+        self.assertTrue(daemon.psql("SELECT session_user").stdout.endswith("_clone\n"))
+
+    def test_a_secret_that_was_written_before_the_database_costs_no_query(self):
+        self.rotate_under_load(lambda world: rotation.rotate_secret_first(world.manager, SECRET, self.server, gap=3))
+
+    def test_a_label_moved_to_an_older_version_is_followed(self):
+        world = self.world(rotation={"poll_interval": "1s"})
+        first = world.manager.version_id(SECRET)
+        second = world.manager.put(SECRET, {**world.manager.document(SECRET), "note": "the same password"})
+        self.watch(world.start())
+        self.on_current(world)
+        world.manager.update_stage(SECRET, "AWSCURRENT", move_to=first, remove_from=second)
+        self.on_current(world)
+
+    # ---- what it refuses ----
+
+    def test_a_secret_that_is_not_there_is_named(self):
+        world = self.world()
+        world.manager.ask("DeleteSecret", SecretId=SECRET, ForceDeleteWithoutRecovery=True)
+        status, output = self.check(world)
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, f"fail prod .*{SECRET}.*ResourceNotFoundException")
+
+    def test_a_version_without_a_value_is_not_taken_for_one(self):
+        world = self.world()
+        world.manager.ask("RotateSecret", SecretId=SECRET)         # moto's: without a lambda AWSCURRENT is empty
+        status, output = self.check(world)
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, "fail prod .*ResourceNotFoundException")
+
+    def test_a_broker_whose_secret_is_deleted_serves_on_and_follows_when_it_is_restored(self):
+        world = self.world()
+        daemon = self.watch(world.start())
+        world.manager.ask("DeleteSecret", SecretId=SECRET)
+        daemon.console("REFRESH prod")
+        self.until(lambda: "InvalidRequestException" in (daemon.show("SECRETS")[0]["last_error"] or ""),
+                   "SHOW SECRETS to say that the secret is marked for deletion")
+        self.assertEqual(daemon.psql("SELECT count(*) FROM counters").stdout, "1000\n")
+        world.manager.ask("RestoreSecret", SecretId=SECRET)
+        moto.Rotation(world.manager, SECRET, self.server).run()
+        daemon.console("REFRESH prod")
+        self.on_current(world)
+
+    # ---- signatures and policies ----
+
+    def guarded(self, statement):
+        """A world in which every request is signed by somebody whom IAM knows; the broker's policy says this."""
+        world = self.world()
+        world.manager.broker_key = world.manager.user("broker", statement)
+        world.manager.check_signatures()
+        return world
+
+    def test_leave_to_get_secret_values_is_enough_for_a_whole_rotation(self):
+        world = self.guarded(ENOUGH)
+        daemon = self.watch(world.start())
+        self.assertEqual(daemon.psql("SELECT 1").stdout, "1\n")
+        moto.Rotation(world.manager, SECRET, self.server).run(until="set_secret")
+        self.server.kill_sessions(world.environments["prod"].role)
+        self.assertEqual(daemon.psql("SELECT 2").stdout, "2\n")
+        self.assertTrue(daemon.show("SECRETS", stage="AWSPENDING"))
+
+    def test_who_has_no_leave_is_told_which_permission_is_missing(self):
+        world = self.guarded(NOT_ENOUGH)
+        status, output = self.check(world)
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, "fail prod .*AccessDenied")
+        self.assertIn("secretsmanager:GetSecretValue", output.partition(" - ")[2], "the remedy")
+
+    def test_leave_that_is_given_later_is_found_without_a_restart(self):
+        world = self.guarded(NOT_ENOUGH)
+        daemon = self.watch(world.start(ready=False))
+        self.until(lambda: "AccessDenied" in (daemon.show("SECRETS")[0]["last_error"] or ""), "the refusal")
+        world.manager.allow("broker", ENOUGH)
+        daemon.console("REFRESH prod")
+        daemon.wait_ready()
+
+    def test_a_wrong_secret_key_and_an_unknown_key_are_told_apart(self):
+        world = self.guarded(ENOUGH)
+        right = world.manager.broker_key
+        for key, code in (((right[0], right[1][::-1]), "SignatureDoesNotMatch"),
+                          (("AKIDNOBODYKNOWSTHIS0", right[1]), "InvalidClientTokenId")):
+            with self.subTest(code=code):
+                world.manager.broker_key = key
+                status, output = self.check(world)
+                self.assertEqual((status, code in output), (1, True), output)
+                self.assertNotIn(key[1], output)
+
+    # ---- an instance ----
+
+    def test_the_credentials_of_an_instance_come_by_IMDSv2(self):
+        world = self.world()
+        world.manager.instance = True
+        daemon = self.watch(world.start())
+        self.assertEqual(daemon.psql("SELECT 1").stdout, "1\n")
+
+
+if __name__ == "__main__":
+    story.main()
