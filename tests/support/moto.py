@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import unittest
 import urllib.error
@@ -39,8 +40,10 @@ def shared():
 class Moto:
     """The service as a story sees it; `key` signs the story's requests, `broker_key` the broker's."""
 
-    def __init__(self):
+    def __init__(self, certificate=None, authority=None):
         self.child, self.port = None, None
+        self.certificate, self.authority = certificate, authority       # (certificate, key) to serve TLS; its authority
+        self.context = ssl.create_default_context(cafile=authority) if authority else None
         self.key = self.broker_key = ANYBODY
         self.instance = False                       # the broker's key comes from the instance's metadata
         self.store = self                           # what a Rotation asks of the stand-in's store
@@ -49,7 +52,7 @@ class Moto:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     def start(self):
         """Running and empty."""
@@ -63,37 +66,48 @@ class Moto:
 
     def _start(self):
         self.port = place.free_port()
-        self.child = process.start(["moto_server", "-H", "127.0.0.1", "-p", self.port], death="TERM",
+        tls = ["-c", self.certificate[0], "-k", self.certificate[1]] if self.certificate else []
+        self.child = process.start(["moto_server", "-H", "127.0.0.1", "-p", self.port, *tls], death="TERM",
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1"})
         process.wait_until(lambda: self.child.poll() is not None or self._answers(), "moto_server to answer", 60)
 
     def _answers(self):
         try:
-            return urllib.request.urlopen(self.url + "/moto-api/", timeout=5).status == 200
+            return self._open(self.url + "/moto-api/").status == 200
         except OSError:
             return False
 
     def stop(self):
         """It goes on for the next story; the end of the process takes it along."""
 
+    def end(self):
+        if self.child:
+            process.stop(self.child)
+            self.child = None
+
     def environment(self):
         """What a client needs in its environment."""
         values = {"AWS_ENDPOINT_URL_SECRETS_MANAGER": self.url, "AWS_REGION": REGION}
+        if self.authority:
+            values["AWS_CA_BUNDLE"] = str(self.authority)
         if self.instance:
             return {**values, "AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.url}
         return {**values, "AWS_ACCESS_KEY_ID": self.broker_key[0], "AWS_SECRET_ACCESS_KEY": self.broker_key[1]}
 
     # ---- requests ----
 
+    def _open(self, request):
+        return urllib.request.urlopen(request, timeout=20, context=self.context)
+
     def _plain(self, path, body=b""):
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "text/plain"}, method="POST")
-        return urllib.request.urlopen(request, timeout=20).read()
+        return self._open(request).read()
 
     def _signed(self, service, headers, body):
         headers = sigv4.sign("POST", f"127.0.0.1:{self.port}", "/", headers, body, key=self.key, region=REGION,
                              service=service)
         try:
-            return urllib.request.urlopen(urllib.request.Request(self.url, body, headers), timeout=20).read().decode()
+            return self._open(urllib.request.Request(self.url, body, headers)).read().decode()
         except urllib.error.HTTPError as error:
             text = error.read().decode()
             code = re.search(r'<Code>(\w+)<|"__type": ?"(\w+)"', text)
