@@ -100,12 +100,14 @@ static const struct snapshot help = {
 
 /* ---- reading ---- */
 
-static bool show(const struct command_words *w, struct command *out)
+static bool show(const struct command_words *w, bool former, struct command *out)
 {
         const char *name = w->word[1].text;
         const struct snapshot *s = strcasecmp(name, help.name) == 0 ? &help : snapshot_find(name);
         if (!s || w->count != 2)
                 return false;
+        if (former && s->former)
+                s = s->former;
         *out = (struct command){
                 .kind = COMMAND_SHOW, .right = COMMAND_LOOK, .tag = "SHOW", .show = s};
         return true;
@@ -217,7 +219,7 @@ enum command_verdict command_next(struct command_reader *r, struct command *out,
                 *out = (struct command){0};
                 return error_is_set(e) ? COMMAND_BAD : COMMAND_END;
         }
-        if (command_starts(&w, "SHOW") && show(&w, out))
+        if (command_starts(&w, "SHOW") && show(&w, r->former, out))
                 return COMMAND_READ;
         if (command_driver(&w, out))
                 return COMMAND_READ;
@@ -269,6 +271,29 @@ static void describe_show(const struct snapshot *s, FILE *to)
                         type_name(s->columns[i].type), s->columns[i].description);
 }
 
+static void describe_former(FILE *to)
+{
+        size_t count;
+        const struct snapshot *const *shows = snapshot_table(&count);
+        fputs("\n## For programs made for older PgBouncers\n\n"
+              "A connection with the parameter `" COMMAND_FORMER "` (for programs on libpq: "
+              "`PGOPTIONS=\"-c " COMMAND_FORMER "=on\"` in their environment) gets these columns "
+              "besides, behind the others:\n\n| in | column | type | what it is |\n|---|---|---|---|\n",
+              to);
+        for (size_t i = 0; i < count; i++) {
+                const struct snapshot *former = shows[i]->former;
+                for (size_t j = shows[i]->column_count; former && j < former->column_count; j++)
+                        fprintf(to, "| SHOW %s | `%s` | %s | %s |\n", former->name,
+                                former->columns[j].name, type_name(former->columns[j].type),
+                                former->columns[j].description);
+        }
+        fputs("\nDebian 12's prometheus-pgbouncer-exporter needs two of them, and does not start "
+              "without (nor with PgBouncer 1.8 or later): "
+              "`PGOPTIONS=\"-c " COMMAND_FORMER "=on\" prometheus-pgbouncer-exporter "
+              "--pgbouncer-host /run/pgbroker --pgbouncer-port 5432`.\n",
+              to);
+}
+
 static void describe_rules(FILE *to)
 {
         fputs("\n## Commands\n\n| command | what it does |\n|---|---|\n", to);
@@ -317,4 +342,5 @@ void command_describe(FILE *to)
         describe_show(&help, to);
         for (size_t i = 0; i < count; i++)
                 describe_show(shows[i], to);
+        describe_former(to);
 }

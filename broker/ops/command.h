@@ -36,6 +36,7 @@ enum command_kind {
 };
 
 #define COMMAND_ARGUMENT 128
+#define COMMAND_FORMER   "pgbroker.former_columns" /* asks for snapshot's `former` ones */
 #define COMMAND_VALUE_SIZE 512
 
 struct command {

@@ -13,6 +13,7 @@ struct command_reader {
         size_t size;
         bool at_end; /* the text is used up, its last word may still come */
         bool over;
+        bool former; /* columns of older PgBouncers are wanted, too */
 };
 
 struct command_words {

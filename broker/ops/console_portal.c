@@ -181,6 +181,7 @@ bool portals_parse(struct portals *ps, const uint8_t *p, size_t n, struct error 
         if (!may_add(ps->statements, m.name, PORTAL_STATEMENTS, "prepared statement", "42P05", e))
                 return false;
         command_reader_init(&r, m.query, m.query_size);
+        r.former = ps->former;
         enum command_verdict v = command_next(&r, &c, e);
         if (v == COMMAND_BAD)
                 return false;

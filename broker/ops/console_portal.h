@@ -19,6 +19,7 @@ struct portal {
 };
 
 struct portals {
+        bool former;            /* see struct command_reader */
         struct map *statements; /* name -> struct command */
         struct map *portals;    /* name -> struct portal */
 };

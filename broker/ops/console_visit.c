@@ -207,6 +207,7 @@ static void query(struct visit *v, const uint8_t *p, size_t n)
         v->script = own_text(sql, size);
         v->answered = false;
         command_reader_init(&v->reader, v->script, size);
+        v->reader.former = v->portals.former;
         go_on(v);
 }
 
@@ -464,6 +465,7 @@ struct visit *visit_new(const struct console_world *world, const struct visit_ke
         list_init(&v->link);
         bytes_init(&v->out, 0);
         portals_init(&v->portals);
+        v->portals.former = console_wants_former(greet);
         order_init(&v->order, world, order_done);
         deadline_init(&v->again, look_again);
         deferred_init(&v->burial, bury);

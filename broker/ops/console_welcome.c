@@ -1,5 +1,6 @@
 #include "ops/console_welcome.h"
 
+#include <strings.h>
 #include <sys/random.h>
 #include <unistd.h>
 #include "base/expect.h"
@@ -27,6 +28,13 @@ static struct settings *parameters(const struct greet *greet)
         if (application)
                 put_clean(&told, "application_name", application);
         return told;
+}
+
+bool console_wants_former(const struct greet *greet)
+{
+        const char *value = settings_get(greet->settings, COMMAND_FORMER);
+        return value && (strcasecmp(value, "on") == 0 || strcasecmp(value, "true") == 0 ||
+                         strcmp(value, "1") == 0);
 }
 
 /* The key is a driver's to keep: there is nothing of the console's that it could cancel. */

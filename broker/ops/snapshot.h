@@ -38,6 +38,8 @@ struct snapshot {
         const struct snapshot_column *columns;
         size_t column_count;
         void (*rows)(const struct snapshot_world *w, struct snapshot_rows *r);
+        const struct snapshot *former; /* the same with columns that older PgBouncers had behind
+                                          these, for those who ask for them; NULL: it has none */
 };
 #define SNAPSHOT_OF(columns_)                                                                      \
         .columns = (columns_), .column_count = sizeof(columns_) / sizeof *(columns_)

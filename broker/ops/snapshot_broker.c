@@ -140,7 +140,7 @@ static const struct snapshot_column memory_columns[] = {
         {"size", 'i', "Bytes that one of them takes, buffers and texts not counted."},
         {"used", 'i', "How many there are."},
         {"free", 'i', "0: no memory is kept for more of them."},
-        {"memtotal", 'q', "Bytes that all of them take."},
+        {"memtotal", 'i', "Bytes that all of them take."},
 };
 
 static void memory_row(struct snapshot_rows *r, const char *name, size_t size, unsigned used)

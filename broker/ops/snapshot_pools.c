@@ -94,26 +94,34 @@ const struct snapshot snapshot_pools = {
 
 /* ---- DATABASES ---- */
 
-static const struct snapshot_column databases_columns[] = {
-        {"name", 's', "The environment."},
-        {"host", 's', "The server's host, as the secret in use says; NULL while there is none."},
-        {"port", 'i', "The server's port; 0 while there is no secret."},
-        {"database", 's', "The database on that server; NULL while there is no secret."},
-        {"force_user", 's', "The name that new server connections log in with: the secret's."},
-        {"pool_size", 'i', "How many server connections there may be."},
-        {"min_pool_size", 'i', "How many are kept open."},
-        {"reserve_pool_size", 'i', "How many more there may be when clients wait for long."},
-        {"server_lifetime", 'i', "After how many seconds a server connection is replaced."},
-        {"pool_mode", 's', "For how long a client keeps its server: transaction or session."},
-        {"load_balance_hosts", 's', "NULL: an environment has one host."},
-        {"max_connections", 'i', "pool_size and reserve_pool_size together."},
-        {"current_connections", 'i', "Server connections there are, those being made included."},
-        {"max_client_connections", 'i',
-         "How many clients it takes; 0: only the broker's limit counts."},
-        {"current_client_connections", 'i', "How many clients it has."},
-        {"paused", 'i', "1 from PAUSE to RESUME."},
-        {"disabled", 'i', "1 from DISABLE to ENABLE: it takes no new clients."},
+#define DATABASES_COLUMNS                                                                          \
+        {"name", 's', "The environment."},                                                         \
+        {"host", 's', "The server's host, as the secret in use says; NULL while there is none."},  \
+        {"port", 'i', "The server's port; 0 while there is no secret."},                           \
+        {"database", 's', "The database on that server; NULL while there is no secret."},          \
+        {"force_user", 's', "The name that new server connections log in with: the secret's."},    \
+        {"pool_size", 'i', "How many server connections there may be."},                           \
+        {"min_pool_size", 'i', "How many are kept open."},                                         \
+        {"reserve_pool_size", 'i', "How many more there may be when clients wait for long."},      \
+        {"server_lifetime", 'i', "After how many seconds a server connection is replaced."},       \
+        {"pool_mode", 's', "For how long a client keeps its server: transaction or session."},     \
+        {"load_balance_hosts", 's', "NULL: an environment has one host."},                         \
+        {"max_connections", 'i', "pool_size and reserve_pool_size together."},                     \
+        {"current_connections", 'i', "Server connections there are, those being made included."},  \
+        {"max_client_connections", 'i',                                                            \
+         "How many clients it takes; 0: only the broker's limit counts."},                         \
+        {"current_client_connections", 'i', "How many clients it has."},                           \
+        {"paused", 'i', "1 from PAUSE to RESUME."},                                                \
+        {"disabled", 'i', "1 from DISABLE to ENABLE: it takes no new clients."}
+
+static const struct snapshot_column databases_columns[] = {DATABASES_COLUMNS};
+
+static const struct snapshot_column databases_former_columns[] = {
+        DATABASES_COLUMNS,
+        {"reserve_pool", 'i', "reserve_pool_size, as it was called up to PgBouncer 1.23."},
 };
+
+static const struct snapshot databases_former;
 
 static void databases_row(const struct pool *p, struct snapshot_rows *r)
 {
@@ -136,6 +144,8 @@ static void databases_row(const struct pool *p, struct snapshot_rows *r)
         snapshot_count(r, p->clients);
         snapshot_count(r, p->paused);
         snapshot_count(r, p->disabled);
+        if (r->of == &databases_former)
+                snapshot_count(r, o->reserve_pool_size);
         snapshot_end(r);
 }
 
@@ -146,19 +156,26 @@ static void databases_rows(const struct snapshot_world *w, struct snapshot_rows 
                 databases_row(v->pool, r);
 }
 
+static const struct snapshot databases_former = {
+        .name = "DATABASES",
+        SNAPSHOT_OF(databases_former_columns),
+        .rows = databases_rows,
+};
+
 const struct snapshot snapshot_databases = {
         .name = "DATABASES",
         .description = "Where each environment leads, and its limits.",
         SNAPSHOT_OF(databases_columns),
         .rows = databases_rows,
+        .former = &databases_former,
 };
 
 /* ---- USERS ---- */
 
 static const struct snapshot_column users_columns[] = {
         {"name", 's', "A name that server connections log in with."},
-        {"pool_size", 'i', "pool_size of its environments together."},
-        {"reserve_pool_size", 'i', "reserve_pool_size of its environments together."},
+        {"pool_size", 's', "pool_size of its environments together."},
+        {"reserve_pool_size", 's', "reserve_pool_size of its environments together."},
         {"pool_mode", 's', "NULL: each environment has its own."},
         {"max_user_connections", 'i', "0: there is no limit by user."},
         {"current_connections", 'i', "Server connections of its environments."},

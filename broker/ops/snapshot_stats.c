@@ -33,16 +33,18 @@
 #define A_SECOND                                                                                   \
         "Over the last whole minute, per second (times: per transaction, query or server lent): "
 
-static const struct snapshot_column stats_columns[] = {
-        {"database", 's', "The environment."},
-#define X(field, total, average, long_, averages, totals, text)                                    \
+#define TOTAL(field, total, average, long_, averages, totals, text)                                \
         {"total_" total, 'N', SINCE_START text "."},
-        NAMES(X)
-#undef X
-#define X(field, total, average, long_, averages, totals, text)                                    \
+#define AVERAGE(field, total, average, long_, averages, totals, text)                              \
         {"avg_" average, 'N', A_SECOND text "."},
-        NAMES(X)
-#undef X
+#define STATS_COLUMNS {"database", 's', "The environment."}, NAMES(TOTAL) NAMES(AVERAGE)
+
+static const struct snapshot_column stats_columns[] = {STATS_COLUMNS};
+
+static const struct snapshot_column former_columns[] = {
+        STATS_COLUMNS {"total_requests", 'N', "total_query_count, as in PgBouncer 1.7."},
+        {"avg_req", 'N', "avg_query_count, as in PgBouncer 1.7."},
+        {"avg_query", 'N', "avg_query_time, as in PgBouncer 1.7."},
 };
 
 static const struct snapshot_column totals_of_columns[] = {
@@ -72,6 +74,8 @@ static void put_counters(const struct counters *c, struct snapshot_rows *r)
 #undef X
 }
 
+static const struct snapshot stats_former;
+
 static void stats_rows(const struct snapshot_world *w, struct snapshot_rows *r)
 {
         const struct sessions_environment *v;
@@ -82,6 +86,11 @@ static void stats_rows(const struct snapshot_world *w, struct snapshot_rows *r)
                         put_counters(&s->total, r);
                 if (r->of != &snapshot_totals_of)
                         put_counters(&s->average, r);
+                if (r->of == &stats_former) {
+                        snapshot_count(r, s->total.query_count);
+                        snapshot_count(r, s->average.query_count);
+                        snapshot_count(r, s->average.query_time);
+                }
                 snapshot_end(r);
         }
 }
@@ -136,12 +145,19 @@ static void totals_rows(const struct snapshot_world *w, struct snapshot_rows *r)
 #undef X
 }
 
+static const struct snapshot stats_former = {
+        .name = "STATS",
+        SNAPSHOT_OF(former_columns),
+        .rows = stats_rows,
+};
+
 const struct snapshot snapshot_stats = {
         .name = "STATS",
         .description =
                 "What each environment has done, since the start and over the last whole minute.",
         SNAPSHOT_OF(stats_columns),
         .rows = stats_rows,
+        .former = &stats_former,
 };
 
 const struct snapshot snapshot_totals_of = {

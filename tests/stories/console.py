@@ -25,7 +25,7 @@ def _stats(prefix, received, sent):
     return " ".join(prefix + name for name in _STATS.format(received=received, sent=sent).split())
 
 
-# thing -> (columns, PgBouncer's type letters, or None where this story leaves them open)
+# thing -> (columns, PgBouncer's type letters)
 PGBOUNCER = {
     "POOLS": ("database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
               "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode "
@@ -33,14 +33,19 @@ PGBOUNCER = {
     "CLIENTS": (_SOCKETS, "ssssssisiTTiiississii"),
     "SERVERS": (_SOCKETS, "ssssssisiTTiiississii"),
     "STATS": (f"database {_stats('total_', 'received', 'sent')} {_stats('avg_', 'recv', 'sent')}", "s" + "N" * 24),
-    "STATS_TOTALS": (f"database {_stats('', 'bytes_received', 'bytes_sent')}", None),
+    "STATS_TOTALS": (f"database {_stats('', 'bytes_received', 'bytes_sent')}", "s" + "N" * 12),
     "STATS_AVERAGES": ("database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time "
                        "query_time wait_time avg_client_parse_count avg_server_parse_count avg_bind_count "
-                       "avg_client_login_count", None),
+                       "avg_client_login_count", "s" + "N" * 12),
+    "TOTALS": ("name value", "sN"),
     "DATABASES": ("name host port database force_user pool_size min_pool_size reserve_pool_size server_lifetime "
                   "pool_mode load_balance_hosts max_connections current_connections max_client_connections "
                   "current_client_connections paused disabled", "ssissiiiissiiiiii"),
-    "LISTS": ("list items", None),
+    "USERS": ("name pool_size reserve_pool_size pool_mode max_user_connections current_connections "
+              "max_user_client_connections current_client_connections", "ssssiiii"),
+    "LISTS": ("list items", "si"),
+    "STATE": ("key value", "ss"),
+    "MEM": ("name size used free memtotal", "siiii"),
     "CONFIG": ("key value default changeable", "ssss"),
     "VERSION": ("version", "s"),
 }
@@ -75,8 +80,7 @@ class Console(story.Story):
                         with self.subTest(thing=thing, protocol=ask.__name__):
                             result = ask(f"SHOW {thing}")
                             self.assertEqual(result.columns, columns.split())
-                            if letters:
-                                self.assertEqual(result.types, [LETTERS[letter] for letter in letters])
+                            self.assertEqual(result.types, [LETTERS[letter] for letter in letters])
                             self.assertTrue(result.rows)
                             self.assertEqual(result.tags, ["SHOW"])
 
@@ -95,6 +99,28 @@ class Console(story.Story):
         with self.world() as world:
             daemon = self.watch(world.start())
             self.assertEqual([row["list"] for row in daemon.console("SHOW LISTS")], LISTS)
+
+    def test_totals_and_state_have_pgbouncers_rows(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            names = ("server_assignment_count xact_count query_count client_bytes server_bytes xact_time query_time "
+                     "wait_time ps_client_parse_count ps_server_parse_count ps_bind_count client_login_count").split()
+            self.assertEqual([row["name"] for row in daemon.console("SHOW TOTALS")],
+                             [prefix + name for prefix in ("total_", "avg_") for name in names])
+            self.assertEqual([(row["key"], row["value"]) for row in daemon.console("SHOW STATE")],
+                             [("active", "yes"), ("paused", "no"), ("suspended", "no")])
+
+    def test_columns_of_older_pgbouncers_come_only_when_asked_for(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect("pgbouncer", options="-c pgbroker.former_columns=on") as console:
+                for thing, former in (("STATS", ["total_requests", "avg_req", "avg_query"]),
+                                      ("DATABASES", ["reserve_pool"])):
+                    columns, letters = PGBOUNCER[thing]
+                    for ask in (console.query, console.extended):
+                        result = ask(f"SHOW {thing}")
+                        self.assertEqual(result.columns, columns.split() + former)
+                        self.assertEqual(len(result.rows[0]), len(letters) + len(former))
 
     def test_pools_counts_clients_and_servers(self):
         with self.world(pool={"pool_size": 1}) as world:

@@ -317,6 +317,36 @@ static void columns_say_what_they_are(void **state)
         }
 }
 
+static void former_columns_come_behind_the_others(void **state)
+{
+        (void) state;
+        size_t count, found = 0;
+        const struct snapshot *const *shows = snapshot_table(&count);
+
+        for (size_t i = 0; i < count; i++) {
+                const struct snapshot *s = shows[i], *former = s->former;
+                struct command_reader r;
+                struct command c;
+                struct error e = {0};
+                OWN(free) char *text = own_format("SHOW %s", s->name);
+
+                command_reader_init(&r, text, strlen(text));
+                r.former = true;
+                assert_int_equal(command_next(&r, &c, &e), COMMAND_READ);
+                assert_ptr_equal(c.show, former ? former : s);
+                if (!former)
+                        continue;
+                found++;
+                assert_string_equal(former->name, s->name);
+                assert_in_range(former->column_count, s->column_count + 1, SNAPSHOT_COLUMNS);
+                for (size_t j = 0; j < s->column_count; j++) {
+                        assert_string_equal(former->columns[j].name, s->columns[j].name);
+                        assert_int_equal(former->columns[j].type, s->columns[j].type);
+                }
+        }
+        assert_int_equal(found, 2);
+}
+
 static void what_is_not_utf8_is_replaced(void **state)
 {
         (void) state;
@@ -400,6 +430,7 @@ int main(void)
                 cmocka_unit_test(nothing_is_no_statement),
                 cmocka_unit_test(long_words_are_cut_not_overrun),
                 cmocka_unit_test(columns_say_what_they_are),
+                cmocka_unit_test(former_columns_come_behind_the_others),
                 cmocka_unit_test(what_is_not_utf8_is_replaced),
                 cmocka_unit_test(the_page_is_the_tables),
         };
