@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "backend/connect_parameters.h"
 #include "backend/greeting.h"
 #include "backend/probe.h"
 #include "io/resolve.h"
 #include "io/watch.h"
 #include "io/work.h"
 
-#define NOWHERE "/nonexistent/pgbroker" /* in place of the files libpq looks for at home */
 #define REACH_HINT                                                                                 \
         "Check host and port of the secret, and the firewalls between here and there, or raise "   \
         "server_connect_timeout."
@@ -44,6 +44,7 @@ struct connect {
         enum ssl_mode ssl_mode;
         unsigned port, timeout_ms;
         struct enforce_options tls;
+        struct tcp_options tcp;
         struct enforce_decision decision;
 
         struct resolve *resolve;
@@ -132,17 +133,6 @@ void connect_cancel(struct connect *c)
         connect_release(c);
 }
 
-void connect_neutralise_environment(void)
-{
-        for (size_t i = 0; environ && environ[i];) {
-                OWN(free) char *name = own_text(environ[i], strcspn(environ[i], "="));
-
-                /* The next one takes its place. */
-                if (strncmp(name, "PG", 2) != 0 || unsetenv(name) != 0)
-                        i++;
-        }
-}
-
 /* ---- steps on a thread ---- */
 
 /* What comes together with the end of the login is taken by libpq, the server's last words too. */
@@ -176,42 +166,22 @@ static void attempt_trace(struct attempt *a)
         PQsetTraceFlags(a->pg, PQTRACE_SUPPRESS_TIMESTAMPS);
 }
 
-/* Every keyword that has a file or the environment behind it gets a value; see also
- * connect_neutralise_environment(). Never one string: passwords hold quotes and blanks. */
 static void attempt_begin(struct attempt *a)
 {
         const struct connect *c = a->owner;
-        char port[8];
-        const char *const parameters[][2] = {
-                {"host", c->host},
-                {"hostaddr", a->hostaddr},
-                {"port", port},
-                {"user", c->user},
-                {"password", sealed_open(c->password)},
-                {"dbname", c->database},
-                {"application_name", c->application_name},
-                {"options", ""},
-                {"sslmode", a->sslmode},
-                {"sslrootcert", c->root_cert[0] ? c->root_cert : NOWHERE},
-                {"channel_binding", c->decision.channel_binding},
-                {"ssl_min_protocol_version", "TLSv1.2"},
-                {"sslcert", NOWHERE},
-                {"sslkey", NOWHERE},
-                {"sslcrl", NOWHERE},
-                {"passfile", NOWHERE},
-                {"gssencmode", "disable"},
-                {"target_session_attrs", "any"},
-        };
-        enum { COUNT = sizeof parameters / sizeof parameters[0] };
-        const char *keywords[COUNT + 1], *values[COUNT + 1];
+        const struct connect_parameters p = {.host = c->host,
+                                             .hostaddr = a->hostaddr,
+                                             .port = c->port,
+                                             .user = c->user,
+                                             .password = c->password,
+                                             .database = c->database,
+                                             .application_name = c->application_name,
+                                             .sslmode = a->sslmode,
+                                             .root_cert = c->root_cert,
+                                             .channel_binding = c->decision.channel_binding,
+                                             .tcp = &c->tcp};
 
-        snprintf(port, sizeof port, "%u", c->port);
-        for (size_t i = 0; i < COUNT; i++) {
-                keywords[i] = parameters[i][0];
-                values[i] = parameters[i][1];
-        }
-        keywords[COUNT] = values[COUNT] = NULL;
-        a->pg = PQconnectStartParams(keywords, values, 0);
+        a->pg = connect_begin(&p);
         PQsetErrorVerbosity(a->pg, PQERRORS_VERBOSE);
         PQsetNoticeReceiver(a->pg, noticed, a);
         attempt_trace(a);
@@ -479,6 +449,7 @@ struct connect *connect_start(struct loop *l, const struct connect_options *opti
         c->tls = options->tls;
         c->tls.root_cert = c->root_cert;
         c->timeout_ms = options->timeout_ms;
+        c->tcp = options->tcp;
         c->end = loop_now(l) + options->timeout_ms;
         deadline_init(&c->limit, too_late);
         deferred_init(&c->start, begin_on_socket);

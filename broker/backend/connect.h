@@ -6,6 +6,7 @@
 
 #include "backend/connection.h"
 #include "backend/enforce.h"
+#include "backend/options.h"
 #include "backend/refusal.h"
 #include "base/log.h"
 #include "secret/document.h"
@@ -15,6 +16,7 @@ struct connect_options {
         struct enforce_options tls;
         unsigned timeout_ms;            /* for all of it; 0: no limit */
         const char *application_name;   /* "pgbroker" */
+        struct tcp_options tcp;
 };
 
 struct connect;

@@ -119,7 +119,8 @@ static void start(struct logins *g, struct credential *c, bool probe)
         struct connect_options o = {.document = c->document,
                                     .tls = *g->tls,
                                     .timeout_ms = (unsigned) g->options->server_connect_timeout,
-                                    .application_name = "pgbroker"};
+                                    .application_name = "pgbroker",
+                                    .tcp = g->options->tcp};
         s->connect = connect_start(g->loop, &o, done, s);
 }
 

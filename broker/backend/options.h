@@ -9,6 +9,13 @@
 
 enum pool_mode { POOL_TRANSACTION, POOL_SESSION };
 
+/* Of server connections; the times are rounded up to whole seconds where the kernel counts in them. */
+struct tcp_options {
+        bool keepalive;
+        uint32_t keepcnt;               /* 0 in these: as the system has it */
+        uint64_t keepidle, keepintvl, user_timeout;
+};
+
 struct pool_options {
         enum pool_mode pool_mode;
         uint32_t pool_size;             /* 20; at least 1 */
@@ -23,7 +30,7 @@ struct pool_options {
         uint64_t reserve_pool_timeout;  /* 5 s */
         uint64_t query_wait_timeout;    /* 120 s */
         uint64_t cancel_wait_timeout;   /* 10 s: until a cancel request is sent; until it is done */
-        uint64_t server_lifetime;       /* 3600 s, less up to a tenth by chance */
+        uint64_t server_lifetime;       /* 3600 s, less up to a tenth by chance; 0 = one use */
         uint64_t server_idle_timeout;   /* 600 s */
         uint64_t server_connect_timeout;/* 15 s */
         uint64_t server_login_retry;    /* 15 s; never after 28P01 or 28000 */
@@ -35,6 +42,11 @@ struct pool_options {
         uint64_t query_wait_notify;     /* 5 s */
         uint64_t query_timeout;         /* 0 */
         uint64_t transaction_timeout;   /* 0 */
+        uint64_t server_check_delay;    /* 30 s; 0 = always */
+        const char *server_check_query; /* "<empty>" = an empty query; "" = no test */
+        const char *connect_query;      /* "" = none */
+        bool server_round_robin, server_fast_close;
+        struct tcp_options tcp;
 };
 
 #endif

@@ -5,7 +5,6 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
-#include "wire/frame.h"
 
 #define RETIRE_SPREAD  10000    /* ms over which servers of an older credential leave */
 
@@ -34,75 +33,16 @@ void pool_close(struct server *s, const char *why)
         pool_look(p);
 }
 
-/* Bytes for a server that nobody has: notices and changed parameters, the replies of a reset; all
- * else is a reason to close it. */
-static bool consume_own(struct server *s, const uint8_t *p, size_t n, size_t *used, const char **why)
-{
-        struct frame_piece piece;
-        struct bytes nothing;
-        bytes_init(&nothing, 0);
-        for (*used = 0; *used < n; *used += piece.size) {
-                enum frame_verdict v = frame_next(&s->cutter, &frame_from_server, p + *used, n - *used,
-                                                  STREAM_HOLD, &piece);
-                if (v == FRAME_SHORT)
-                        return true;
-                bool idle = s->state != SERVER_CLEANING;
-                if (v == FRAME_BAD || (idle && piece.type != 'N' && piece.type != 'S') ||
-                    track_reply(NULL, &s->track, &piece, &nothing) == TRACK_BAD) {
-                        *why = v != FRAME_BAD && piece.type == 'E' ? "the server ended the session"
-                                                                   : "bytes that nobody asked for";
-                        return false;
-                }
-        }
-        return true;
-}
-
-static size_t own_received(void *arg, const uint8_t *bytes, size_t n)
-{
-        struct server *s = arg;
-        struct pool *p = s->pool;
-        const char *why;
-        size_t used;
-        if (!consume_own(s, bytes, n, &used, &why)) {
-                log_info(p->log, "idle server dropped", log_str("environment", p->environment),
-                         log_int("server", (int64_t) s->id), log_str("reason", why));
-                pool_close(s, why);
-                return n;
-        }
-        if (s->state == SERVER_CLEANING && track_quiet(&s->track)) {
-                if (s->track.restore_failed || s->close_needed) {
-                        pool_close(s, "it could not be reset");
-                } else {
-                        server_become(s, SERVER_IDLE, loop_now(p->loop));
-                        s->used = false;
-                        pool_look(p);
-                }
-        }
-        return used;
-}
-
-static void own_ended(void *arg, const struct error *e)
-{
-        struct server *s = arg;
-        pool_close(s, e ? e->text : "the server closed the connection");
-}
-
-static void own_nothing(void *arg)
-{
-        (void) arg;
-}
-
-static const struct stream_events own_events = {own_received, own_nothing, own_nothing, own_ended};
-
 /* A server of an older credential leaves within RETIRE_SPREAD, each at a moment of its own; at once
  * (close_needed) if the new one leads elsewhere. */
 bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now)
 {
         return s->close_needed || p->paused || p->draining || now >= s->expires ||
+               (s->lent && !p->config.options.server_lifetime) ||
                (pool_outdated(p, s) && now >= p->adopted_at + s->id * 7919 % RETIRE_SPREAD);
 }
 
-static void settle_idle(struct server *s)
+void pool_settle_idle(struct server *s)
 {
         struct pool *p = s->pool;
         if (pool_must_leave(p, s, loop_now(p->loop)))
@@ -117,7 +57,7 @@ static void retake(struct server *s, enum server_state state)
 {
         struct pool *p = s->pool;
         s->borrower = NULL;
-        stream_retarget(server_stream(s), &own_events, s);
+        stream_retarget(server_stream(s), &pool_own_events, s);
         pool_lent_no_more(s);
         server_become(s, state, loop_now(p->loop));
 }
@@ -127,14 +67,7 @@ void pool_return(struct server *s)
         expect(track_quiet(&s->track) && frame_at_border(&s->cutter));
         retake(s, s->canceling ? SERVER_CANCELED : SERVER_IDLE);
         if (!s->canceling)
-                settle_idle(s);
-}
-
-/* The reset of a server is sent; it is CLEANING until the answer has come. */
-static void clean(struct server *s, struct bytes *reset)
-{
-        stream_send_copy(server_stream(s), bytes_data(reset), bytes_length(reset));
-        bytes_free(reset);
+                pool_settle_idle(s);
 }
 
 void pool_take_back(struct server *s)
@@ -143,11 +76,11 @@ void pool_take_back(struct server *s)
         if (s->close_needed) {
                 pool_close(s, "a cancel request may still hit it");
         } else if (bytes_length(&s->scratch)) {
-                clean(s, &s->scratch);
+                pool_clean(s, &s->scratch);
                 server_become(s, SERVER_CLEANING, loop_now(p->loop));
         } else {
                 server_become(s, SERVER_IDLE, loop_now(p->loop));
-                settle_idle(s);
+                pool_settle_idle(s);
         }
 }
 
@@ -174,7 +107,7 @@ void pool_abandon(struct server *s, const struct track_client *c)
                 s->scratch = out;
                 retake(s, SERVER_CANCELED);
         } else {
-                clean(s, &out);
+                pool_clean(s, &out);
                 retake(s, SERVER_CLEANING);
         }
 }
@@ -238,7 +171,7 @@ static void opened(void *arg, struct server *s)
 {
         struct pool *p = arg;
         s->pool = p;
-        stream_retarget(server_stream(s), &own_events, s);
+        stream_retarget(server_stream(s), &pool_own_events, s);
         if (!p->known || !settings_equal(p->known, s->connection->reported)) {
                 settings_unref(p->known);
                 p->known = settings_ref(s->connection->reported);
@@ -246,8 +179,10 @@ static void opened(void *arg, struct server *s)
         }
         if (server_total(&p->servers) > p->config.options.pool_size + p->config.options.reserve_pool_size)
                 pool_close(s, "a probe beyond pool_size");
+        else if (*p->config.options.connect_query)
+                pool_prepare(s);
         else
-                settle_idle(s);
+                pool_settle_idle(s);
 }
 
 static void login_changed(void *arg)
@@ -299,17 +234,21 @@ static void cap_servers(struct pool_options *o)
                 o->min_pool_size = o->pool_size;
 }
 
+static char *renew(char **text, const char *from)
+{
+        char *copy = own_string(from ? from : "");
+        free(*text);
+        return *text = copy;
+}
+
 static void take_config(struct pool *p, const struct pool_config *config)
 {
-        char *environment = own_string(config->environment);
-        char *root_cert = own_string(config->tls.root_cert ? config->tls.root_cert : "");
-        free(p->environment);
-        free(p->root_cert);
-        p->environment = environment;
-        p->root_cert = root_cert;
-        p->config = *config;
-        p->config.environment = environment;
-        p->config.tls.root_cert = root_cert;
+        struct pool_config c = *config;
+        c.environment = renew(&p->environment, config->environment);
+        c.tls.root_cert = renew(&p->root_cert, config->tls.root_cert);
+        c.options.server_check_query = renew(&p->check_query, config->options.server_check_query);
+        c.options.connect_query = renew(&p->connect_query, config->options.connect_query);
+        p->config = c;
         cap_servers(&p->config.options);
 }
 
@@ -379,5 +318,7 @@ void pool_free(struct pool *p)
         quota_free(&p->quota);
         free(p->environment);
         free(p->root_cert);
+        free(p->check_query);
+        free(p->connect_query);
         free(p);
 }

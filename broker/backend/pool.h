@@ -41,7 +41,7 @@ struct pool_latency {
 struct pool {
         struct loop *loop;
         struct log *log;
-        char *environment, *root_cert;
+        char *environment, *root_cert, *check_query, *connect_query;
         struct pool_config config;
         struct keyring *keyring;
         struct server_lists servers;

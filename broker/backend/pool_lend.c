@@ -3,16 +3,37 @@
 
 #include "base/own.h"
 
+#define LOOK_AT        8        /* idle servers, for the one that fits best */
+#define TEST_MS        1000     /* a test that takes longer is not waited for */
 #define QUIET_CHECK_MS 1000     /* idle for longer: look at the socket before lending */
 
-static struct server *pick_idle(struct pool *p, uid_t uid)
+/* Has it been unused for longer than server_check_delay? Once tested it is fit for a moment, even if
+ * that is 0. */
+static bool must_be_tested(const struct pool *p, const struct server *s, uint64_t now)
+{
+        const struct pool_options *o = &p->config.options;
+        uint64_t delay = o->server_check_delay;
+        if (s->tested && delay < QUIET_CHECK_MS)
+                delay = QUIET_CHECK_MS;
+        return *o->server_check_query && now - s->since >= delay;
+}
+
+/* The one used last is the likeliest to be fit, and the others grow old and leave; one that had a
+ * client of the same user needs no reset. */
+static struct server *pick_idle(struct pool *p, uid_t uid, uint64_t now)
 {
         struct server *s, *best = NULL;
+        int best_worth = -1;
         unsigned looked = 0;
+        if (p->config.options.server_round_robin)
+                return list_last(&p->servers.in[SERVER_IDLE], struct server, link);
         list_each(s, &p->servers.in[SERVER_IDLE], struct server, link) {
-                if (!best || (s->used && s->last_uid == uid))
+                int worth = 2 * !must_be_tested(p, s, now) + (s->used && s->last_uid == uid);
+                if (worth > best_worth) {
                         best = s;
-                if (++looked == 8 || (best->used && best->last_uid == uid))
+                        best_worth = worth;
+                }
+                if (++looked == LOOK_AT || best_worth == 3)
                         break;
         }
         return best;
@@ -34,19 +55,33 @@ void pool_lent_no_more(struct server *s)
         pool_look(p);
 }
 
+static struct server *lend_this(struct pool *p, struct server *s, struct quota_user *user)
+{
+        server_become(s, SERVER_LENT, loop_now(p->loop));
+        p->stats.total.server_assignment_count++;
+        s->lent = true;
+        s->tested = false;
+        s->user = user;
+        quota_lend(&p->quota, user);
+        return s;
+}
+
+/* NULL: none is there, or none yet: what must be tested first is, as many at a time as are waited for. */
 static struct server *lend(struct pool *p, const struct pool_wait *w)
 {
         struct server *s;
         uint64_t now = loop_now(p->loop);
-        while ((s = pick_idle(p, w->quota->uid))) {
-                if (fit_to_lend(s, now)) {
-                        server_become(s, SERVER_LENT, now);
-                        p->stats.total.server_assignment_count++;
-                        s->user = w->quota;
-                        quota_lend(&p->quota, s->user);
-                        return s;
+        while ((s = pick_idle(p, w->quota->uid, now))) {
+                if (!fit_to_lend(s, now)) {
+                        pool_close(s, "not fit to be lent");
+                        continue;
                 }
-                pool_close(s, "not fit to be lent");
+                if (!must_be_tested(p, s, now))
+                        return lend_this(p, s, w->quota);
+                unsigned testing = p->servers.count[SERVER_TESTING];
+                if (testing && testing >= p->waiting.ready)
+                        return NULL;
+                pool_test(s);
         }
         return NULL;
 }
@@ -68,18 +103,31 @@ static unsigned wanted_size(const struct pool *p)
         return size;
 }
 
+/* Servers that will be there in a moment. */
+static unsigned coming(const struct pool *p)
+{
+        const struct server *s;
+        unsigned count = p->servers.count[SERVER_LOGIN] + p->servers.count[SERVER_PREPARING];
+        list_each(s, &p->servers.in[SERVER_TESTING], struct server, link) {
+                if (loop_now(p->loop) - s->since >= TEST_MS)
+                        break;
+                count++;
+        }
+        return count;
+}
+
 /* Opens servers for those who wait, and up to min_pool_size. */
 static void open_servers(struct pool *p)
 {
         if (p->paused || p->draining)
                 return;
-        unsigned login = p->servers.count[SERVER_LOGIN];
+        unsigned expected = coming(p);
         while (server_total(&p->servers) < wanted_size(p) &&
-               (login < p->waiting.ready ||
+               (expected < p->waiting.ready ||
                 server_total(&p->servers) < p->config.options.min_pool_size)) {
                 if (!logins_open(&p->logins))
                         return;
-                login++;
+                expected++;
         }
 }
 
@@ -90,8 +138,8 @@ static bool hopeless(struct pool *p, struct error *e)
                 error_set(e, "57P01", "the broker is shutting down");
                 return error_hint(e, "Connect again in a moment.");
         }
-        if (p->servers.count[SERVER_LENT] + p->servers.count[SERVER_CLEANING] +
-                    p->servers.count[SERVER_CANCELED] > 0)
+        const unsigned *count = p->servers.count;
+        if (server_total(&p->servers) > count[SERVER_LOGIN] + count[SERVER_IDLE])
                 return false;
         return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
 }

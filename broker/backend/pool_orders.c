@@ -39,7 +39,8 @@ bool pool_closing(const struct pool *p)
 /* Those that are being made close when they are: the keyring waits to hear how their login went. */
 void pool_kill(struct pool *p)
 {
-        static const enum server_state unused[] = {SERVER_IDLE, SERVER_CLEANING, SERVER_CANCELED};
+        static const enum server_state unused[] = {SERVER_IDLE, SERVER_CLEANING, SERVER_TESTING,
+                                                   SERVER_PREPARING, SERVER_CANCELED};
         struct server *s;
         p->paused = true;
         for (unsigned i = 0; i < sizeof unused / sizeof *unused; i++) {

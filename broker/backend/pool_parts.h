@@ -1,6 +1,6 @@
-/* What the parts of pool share: pool.c (coming back), pool_lend.c (lending), pool_wait.c (what those are
- * told who wait), pool_why.c (why they do, in words), pool_sweep.c (what time brings), pool_cancel.c
- * (cancel requests), pool_orders.c (what an administrator orders). */
+/* What the parts of pool share: pool.c (coming back), pool_own.c (servers that nobody has), pool_lend.c
+ * (lending), pool_wait.c (what those are told who wait), pool_why.c (why they do, in words), pool_sweep.c
+ * (what time brings), pool_cancel.c (cancel requests), pool_orders.c (what an administrator orders). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
 #define PGB_BACKEND_POOL_PARTS_H
 
@@ -10,6 +10,14 @@
 
 /* Looks, later in the turn, who can be served or must be told. */
 void pool_look(struct pool *p);
+/* Of a server that nobody has. */
+extern const struct stream_events pool_own_events;
+/* It is idle: closes it if it has to go, else looks who can have it. */
+void pool_settle_idle(struct server *s);
+/* Sends what resets it (and frees that); server_check_query; connect_query. */
+void pool_clean(struct server *s, struct bytes *reset);
+void pool_test(struct server *s);
+void pool_prepare(struct server *s);
 void pool_serve(struct deferred *d);
 /* It is lent to nobody any more; fine if it was not. */
 void pool_lent_no_more(struct server *s);

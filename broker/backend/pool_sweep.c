@@ -18,14 +18,30 @@ void pool_sweep_idle(struct pool *p, uint64_t now)
         }
 }
 
-/* A server that does not answer, not even that it is clean, must not hold its place for ever. */
-static void sweep_cleaning(struct pool *p, uint64_t now)
+/* A server that does not answer what the broker asks for itself must not hold its place for ever. */
+static void sweep_asked(struct pool *p, enum server_state state, const char *why, uint64_t now)
 {
         struct server *s;
         uint64_t limit = p->config.options.server_connect_timeout;
-        list_each(s, &p->servers.in[SERVER_CLEANING], struct server, link) {
-                if (limit && now - s->since >= limit)
-                        pool_close(s, "its reset took too long");
+        list_each(s, &p->servers.in[state], struct server, link) {
+                if (!limit || now - s->since < limit)
+                        continue;
+                log_warn(p->log, "server does not answer", log_str("environment", p->environment),
+                         log_int("server", (int64_t) s->id), log_str("reason", why));
+                pool_close(s, why);
+        }
+}
+
+/* server_fast_close: in session mode nobody waits for the client to leave by itself. */
+static void sweep_lent(struct pool *p)
+{
+        const struct pool_options *o = &p->config.options;
+        struct server *s;
+        if (!o->server_fast_close || o->pool_mode != POOL_SESSION)
+                return;
+        list_each(s, &p->servers.in[SERVER_LENT], struct server, link) {
+                if (s->close_needed)
+                        s->leave(s->borrower);
         }
 }
 
@@ -53,7 +69,10 @@ void pool_sweep(struct deadline *d)
         loop_set(p->loop, &p->sweep, now + POOL_SWEEP_MS);
         stats_tick(&p->stats, now);
         pool_sweep_idle(p, now);
-        sweep_cleaning(p, now);
+        sweep_asked(p, SERVER_CLEANING, "its reset took too long", now);
+        sweep_asked(p, SERVER_TESTING, "server_check_query took too long", now);
+        sweep_asked(p, SERVER_PREPARING, "connect_query took too long", now);
+        sweep_lent(p);
         sweep_pinned(p, now);
         pool_sweep_waits(p);
         pool_look(p);

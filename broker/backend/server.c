@@ -15,9 +15,11 @@ static const char *const names[SERVER_STATE_COUNT] = {
 /* Which states may follow. */
 static const unsigned moves[SERVER_STATE_COUNT] = {
         [SERVER_LOGIN] = TO(IDLE) | TO(CLOSED),
-        [SERVER_IDLE] = TO(LENT) | TO(CLOSED),
+        [SERVER_IDLE] = TO(LENT) | TO(TESTING) | TO(PREPARING) | TO(CLOSED),
         [SERVER_LENT] = TO(IDLE) | TO(CLEANING) | TO(CANCELED) | TO(CLOSED),
         [SERVER_CLEANING] = TO(IDLE) | TO(CLOSED),
+        [SERVER_TESTING] = TO(IDLE) | TO(CLOSED),
+        [SERVER_PREPARING] = TO(IDLE) | TO(CLOSED),
         [SERVER_CANCELED] = TO(IDLE) | TO(CLEANING) | TO(CLOSED),
         [SERVER_CLOSED] = 0,
 };

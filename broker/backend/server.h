@@ -17,6 +17,8 @@
         X(IDLE, "idle")                 /* may be lent */                                          \
         X(LENT, "active")               /* a client has it */                                      \
         X(CLEANING, "tested")           /* a client left it; its reset is under way */             \
+        X(TESTING, "tested")            /* unused for long: server_check_query is under way */     \
+        X(PREPARING, "new")             /* connect_query is under way */                           \
         X(CANCELED, "being_canceled")   /* a client left it; a cancel request is under way */      \
         X(CLOSED, "closed")
 
@@ -62,13 +64,17 @@ struct server {
         uint64_t connected, expires;    /* loop ms */
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool close_needed;              /* leaves at check-in */
+        bool lent;                      /* at least once */
+        bool tested;                    /* since somebody had it */
+        void (*leave)(void *borrower);  /* LENT: asks the borrower to part with it */
 };
 
 void server_lists_init(struct server_lists *l);
 static inline unsigned server_total(const struct server_lists *l)
 {
         return l->count[SERVER_LOGIN] + l->count[SERVER_IDLE] + l->count[SERVER_LENT] +
-               l->count[SERVER_CLEANING] + l->count[SERVER_CANCELED];
+               l->count[SERVER_CLEANING] + l->count[SERVER_TESTING] + l->count[SERVER_PREPARING] +
+               l->count[SERVER_CANCELED];
 }
 /* The only writer of `state`: moves the server to that list. Dies on a move that is not in the
  * table. */

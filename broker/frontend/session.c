@@ -294,6 +294,14 @@ void session_wait_notify(struct pool_wait *w, const char *text)
 
 /* ---- going ---- */
 
+void session_leave_server(void *borrower)
+{
+        struct error e = {0};
+        error_set(&e, "57P01", "the server connection must be replaced (server_fast_close)");
+        error_hint(&e, "Connect again.");
+        session_drain(borrower, &e);
+}
+
 void session_pin_drain(struct pool_pin *pin)
 {
         struct session *s = container_of(pin, struct session, pin);

@@ -36,6 +36,7 @@ void session_patience_over(struct deadline *d);
 void session_pin_drain(struct pool_pin *pin);
 void session_bury(struct deferred *d);
 void session_cancel_over(void *borrower);
+void session_leave_server(void *borrower);
 void session_flow_changed(void *arg);
 void session_client_ended(void *arg, const struct error *e);
 

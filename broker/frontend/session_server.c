@@ -14,6 +14,7 @@ void session_borrow(struct session *s, struct server *server)
 {
         server->borrower = s;
         server->cancel_over = session_cancel_over;
+        server->leave = session_leave_server;
         server->request_time = time(NULL);
         stream_retarget(server_stream(server), &server_events, s);
         s->wait.has_server = true;

@@ -273,6 +273,16 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->client_login_timeout = sheet_number(s, "pool.client_login_timeout");
         out->client_idle_timeout = sheet_number(s, "pool.client_idle_timeout");
         out->idle_transaction_timeout = sheet_number(s, "pool.idle_transaction_timeout");
+        out->server_check_delay = sheet_number(s, "pool.server_check_delay");
+        out->server_check_query = sheet_text(s, "pool.server_check_query");
+        out->connect_query = sheet_text(s, "pool.connect_query");
+        out->server_round_robin = sheet_number(s, "pool.server_round_robin") != 0;
+        out->server_fast_close = sheet_number(s, "pool.server_fast_close") != 0;
+        out->tcp = (struct tcp_options){sheet_number(s, "pool.tcp_keepalive") != 0,
+                                        (uint32_t) sheet_number(s, "pool.tcp_keepcnt"),
+                                        sheet_number(s, "pool.tcp_keepidle"),
+                                        sheet_number(s, "pool.tcp_keepintvl"),
+                                        sheet_number(s, "pool.tcp_user_timeout")};
         out->query_wait_notify = sheet_number(s, "pool.query_wait_notify");
         out->query_timeout = sheet_number(s, "pool.query_timeout");
         out->transaction_timeout = sheet_number(s, "pool.transaction_timeout");

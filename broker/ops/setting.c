@@ -172,7 +172,7 @@ static const struct setting table[] = {
                  "end it (10 seconds where this is 0)."),
         DURATION(ENVIRONMENT, RELOAD, "pool.server_lifetime", "3600s",
                  "The age at which an unused server connection is closed, less up to a tenth by "
-                 "chance."),
+                 "chance; 0 closes each after one use."),
         DURATION(ENVIRONMENT, RELOAD, "pool.server_idle_timeout", "600s",
                  "How long a server connection may go unused before it is closed."),
         DURATION(ENVIRONMENT, RELOAD, "pool.server_connect_timeout", "15s",
@@ -199,16 +199,20 @@ static const struct setting table[] = {
         DURATION(ENVIRONMENT, RELOAD, "pool.query_wait_notify", "5s",
                  "How long a client waits for a server connection before a notice tells it so, and "
                  "what it waits for."),
-        DURATION(ENVIRONMENT, LATER, "pool.server_check_delay", "0",
-                 "How long unused a server connection must be to be tested before it is lent."),
-        STRING(ENVIRONMENT, LATER, "pool.server_check_query", "", "The query of that test."),
-        BOOL(ENVIRONMENT, LATER, "pool.server_fast_close", "false",
-             "Whether outdated server connections close at the end of a transaction in session "
-             "mode too."),
-        BOOL(ENVIRONMENT, LATER, "pool.server_round_robin", "false",
+        DURATION(ENVIRONMENT, RELOAD, "pool.server_check_delay", "30s",
+                 "How long unused a server connection must be to be tested before it is lent; with 0 it "
+                 "is always tested."),
+        STRING(ENVIRONMENT, RELOAD, "pool.server_check_query", "<empty>",
+               "The query of that test: `<empty>` is an empty query, the cheapest; an empty text makes "
+               "no test."),
+        BOOL(ENVIRONMENT, RELOAD, "pool.server_fast_close", "false",
+             "Whether in session mode, too, a server connection that has to go (RECONNECT, another "
+             "host or user) is closed at the end of the transaction, and its client with it."),
+        BOOL(ENVIRONMENT, RELOAD, "pool.server_round_robin", "false",
              "Whether server connections take turns; else the one used last is used first."),
-        STRING(ENVIRONMENT, LATER, "pool.connect_query", "",
-               "A query for each new server connection."),
+        STRING(ENVIRONMENT, RELOAD, "pool.connect_query", "",
+               "A query for each new server connection; an error in it is logged and ignored. What it "
+               "SETs lasts until the connection is reset in full (ISOLATION.md)."),
         NUMBER(ENVIRONMENT, LATER, "pool.max_prepared_statements", "0", 0, 1000000,
                "How many prepared statements are followed on a server connection instead of "
                "pinning."),
@@ -223,14 +227,16 @@ static const struct setting table[] = {
         NUMBER(ENVIRONMENT, RELOAD, "pool.max_user_client_connections", "0", 0, 1000000,
                "How many clients of one local user (kernel uid) may be connected to this environment; "
                "0 sets no limit."),
-        BOOL(ENVIRONMENT, LATER, "pool.tcp_keepalive", "true",
-             "Whether the kernel probes silent server connections."),
-        NUMBER(ENVIRONMENT, LATER, "pool.tcp_keepcnt", "0", 0, 1000,
-               "How many such probes may fail."),
-        DURATION(ENVIRONMENT, LATER, "pool.tcp_keepidle", "0",
-                 "The silence before the first probe."),
-        DURATION(ENVIRONMENT, LATER, "pool.tcp_keepintvl", "0", "The time between probes."),
-        DURATION(ENVIRONMENT, LATER, "pool.tcp_user_timeout", "0",
+        BOOL(ENVIRONMENT, RELOAD, "pool.tcp_keepalive", "true",
+             "Whether the kernel probes silent server connections. It counts, as the four after it, "
+             "for new server connections."),
+        NUMBER(ENVIRONMENT, RELOAD, "pool.tcp_keepcnt", "0", 0, 127,
+               "How many such probes may fail; 0 leaves it to the system, here and below."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.tcp_keepidle", "0",
+                 "The silence before the first probe, in whole seconds (at most 32767)."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.tcp_keepintvl", "0",
+                 "The time between probes, in whole seconds (at most 32767)."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.tcp_user_timeout", "0",
                  "How long sent data may stay unacknowledged."),
 
         DURATION(ENVIRONMENT, RELOAD, "rotation.poll_interval", "300s",
@@ -422,7 +428,7 @@ void setting_describe(FILE *to)
               "Every key of the configuration file. This page is made from the table in "
               "`setting.c`; a test compares the two.\n\n"
               "Durations are written `250ms`, `30s`, `10m` or `1h`; a bare number is seconds, `0` "
-              "is off, and 1000 hours is the longest. File modes are octal. Lists are written `[a, "
+              "is off unless the key says otherwise, and 1000 hours is the longest. File modes are octal. Lists are written `[a, "
               "b]`. The fourth column says what makes a new value count: RELOAD (also SIGHUP) or a "
               "restart. What is not in this version is refused unless it has its default.\n",
               to);

@@ -33,7 +33,7 @@ static const struct snapshot_column pools_columns[] = {
          "Servers that nobody has, and that a cancel request under way may still hit."},
         {"sv_idle", 'i', "Servers that may be lent at once."},
         {"sv_used", 'i', "0: no server needs a check before it is lent."},
-        {"sv_tested", 'i', "Servers that are being cleaned after a client left them as they were."},
+        {"sv_tested", 'i', "Servers that are being tested, or cleaned after a client left them as they were."},
         {"sv_login", 'i', "Server connections that are being made."},
         {"maxwait", 'i', "How long the client that waits longest has waited, in whole seconds."},
         {"maxwait_us", 'i', "The microseconds on top of maxwait."},
@@ -69,8 +69,8 @@ static void pools_row(const struct pool *p, struct snapshot_rows *r)
         snapshot_count(r, servers[SERVER_CANCELED]);
         snapshot_count(r, servers[SERVER_IDLE]);
         snapshot_count(r, 0);
-        snapshot_count(r, servers[SERVER_CLEANING]);
-        snapshot_count(r, servers[SERVER_LOGIN]);
+        snapshot_count(r, servers[SERVER_CLEANING] + servers[SERVER_TESTING]);
+        snapshot_count(r, servers[SERVER_LOGIN] + servers[SERVER_PREPARING]);
         snapshot_count(r, longest / 1000000);
         snapshot_count(r, longest % 1000000);
         snapshot_text(r, mode_name(p));

@@ -5,6 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker
 import cluster
 import pg_standin
 import protocol
@@ -402,6 +403,173 @@ class Users(Limited):
             self.until(lambda: daemon.pool()["cl_active"] == 0, "the story's own first client to go")
             with daemon.connect():
                 self.assertIn("max_db_client_connections", self.refused("53300", daemon.connect).message)
+
+
+def test_goes(how):
+    """A server whose first session takes "SELECT 'test'" for something special."""
+    def behave(session):
+        session.login()
+        while True:
+            kind, payload = session.read()
+            if payload == b"SELECT 'test'\0" and session.is_first():
+                how(session)
+            else:
+                session.answer(kind, payload)
+    return behave
+
+
+class Checks(Limited):
+    """server_check_delay: a server that was unused for long is tested before it is lent."""
+
+    def test_only_a_server_that_was_unused_for_long_is_tested(self):
+        standin, world = self.standin(pg_standin.serve, server_check_delay="2s", server_check_query="SELECT 'test'")
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            with daemon.connect() as client:
+                for name in ("one", "two"):
+                    client.query(f"SELECT '{name}'")
+                time.sleep(2.2)
+                for name in ("three", "four"):
+                    self.assertEqual(client.query(f"SELECT '{name}'").value(), f"SELECT '{name}'")
+            asked = standin.logins()[0].queries()
+            self.assertEqual([sql.split("'")[1] for sql in asked if sql],
+                             ["one", "two", "test", "three", "four"])
+
+    def test_the_default_is_an_empty_query_after_30_seconds(self):
+        done = broker.run("--print-config", config={"environments": {"prod": {}}})
+        self.assertRegex(done.stdout, r"server_check_delay: 30s")
+        self.assertRegex(done.stdout, r"server_check_query: .<empty>.")
+        standin, world = self.standin(pg_standin.serve, server_check_delay="0")
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            with daemon.connect() as client:
+                client.query("SELECT 'one'")
+                client.query("SELECT 'two'")
+            self.assertEqual(standin.logins()[0].queries(), ["", "SELECT 'one'", "", "SELECT 'two'"])
+
+    def test_an_empty_text_makes_no_test(self):
+        standin, world = self.standin(pg_standin.serve, server_check_delay="0", server_check_query="")
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            daemon.connect().query("SELECT 'one'")
+            self.assertEqual(standin.logins()[0].queries(), ["SELECT 'one'"])
+
+    def test_a_server_that_fails_its_test_is_dropped_unseen(self):
+        ways = {"an error": lambda session: session.send(pg_standin.error("XX000", "no", "ERROR") + pg_standin.READY),
+                "the end": lambda session: session.sock.shutdown(2),
+                "nonsense": lambda session: session.send(pg_standin.message("D", b"\0\0"))}
+        for way, how in ways.items():
+            with self.subTest(way=way):
+                standin, world = self.standin(test_goes(how), server_check_delay="1s", server_check_query="SELECT 'test'")
+                with world:
+                    daemon = self.watch(world.start(ready=False))
+                    with daemon.connect() as client:
+                        client.query("SELECT 'one'")
+                        time.sleep(1.2)
+                        self.assertEqual(client.query("SELECT 'two'").value(), "SELECT 'two'")
+                    self.assertEqual(len(standin.logins()), 2)
+                    self.until(lambda: standin.logins()[0].ended, "the odd server to be dropped")
+                    daemon.stop()
+
+    def test_a_test_that_hangs_holds_up_nobody(self):
+        standin, world = self.standin(test_goes(lambda _: None), pool_size=2, server_check_delay="1s", server_connect_timeout="4s",
+                                      server_check_query="SELECT 'test'")
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            with daemon.connect() as client:
+                client.query("SELECT 'one'")
+                time.sleep(1.2)
+                self.assertEqual(client.query("SELECT 'two'").value(), "SELECT 'two'")
+                self.assertEqual(daemon.pool()["sv_tested"], 1)
+                self.until(lambda: standin.logins()[0].ended, "the silent server to be given up")
+
+    def test_no_more_are_tested_than_are_waited_for(self):
+        standin, world = self.standin(pg_standin.serve, pool_size=3, min_pool_size=3, server_check_delay="1s",
+                                      server_check_query="SELECT 'test'")
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            self.until(lambda: daemon.pool().get("sv_idle") == 3, "three servers")
+            time.sleep(1.2)
+            daemon.connect().query("SELECT 'one'")
+            asked = [sql for session in standin.logins() for sql in session.queries()]
+            self.assertEqual(asked, ["SELECT 'test'", "SELECT 'one'"])
+
+
+class Choice(Limited):
+    """Which server is lent, for how long it lives, and what is done to it first."""
+
+    def backends(self, client, times=6):
+        return [self.backend(client) for _ in range(times)]
+
+    def three(self, **pool):
+        world = self.enterContext(self.world(pool_size=3, min_pool_size=3, **pool))
+        daemon = self.watch(world.start())
+        self.until(lambda: daemon.pool()["sv_idle"] == 3, "three servers")
+        return daemon
+
+    def test_the_server_used_last_is_used_first(self):
+        with self.three().connect() as client:
+            self.assertEqual(len(set(self.backends(client))), 1)
+
+    def test_server_round_robin_lets_servers_take_turns(self):
+        with self.three(server_round_robin=True).connect() as client:
+            pids = self.backends(client)
+            self.assertEqual(len(set(pids)), 3)
+            self.assertEqual(pids[:3], pids[3:])
+
+    def test_round_robin_goes_on_with_tests(self):
+        with self.three(server_round_robin=True, server_check_delay="0").connect() as client:
+            self.assertEqual(len(set(self.backends(client))), 3)
+
+    def test_server_lifetime_0_uses_each_server_once(self):
+        with self.world(pool_size=1, server_lifetime="0") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                self.assertEqual(len(set(self.backends(client, 4))), 4)
+                client.query("BEGIN")
+                self.assertEqual(len(set(self.backends(client, 3))), 1)
+                client.query("COMMIT")
+
+    def test_connect_query_is_run_before_anybody_has_the_server(self):
+        with self.world(pool_size=1, connect_query="SET my.mark TO 'here'; SELECT generate_series(1, 1000)") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                for _ in range(2):
+                    self.assertEqual(client.query("SELECT current_setting('my.mark', true)").value(), "here")
+                    self.server.kill_sessions(world.environments["prod"].role)
+
+    def test_an_error_in_connect_query_is_logged_and_ignored(self):
+        with self.world(pool_size=1, connect_query="SET my.mark TO 'here'; SELECT 1/0") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                self.assertEqual(client.query("SELECT coalesce(current_setting('my.mark', true), '')").value(), "")
+            daemon.wait_for_log("connect_query failed.*division by zero.*22012")
+
+    def test_a_connect_query_that_never_ends_is_given_up(self):
+        with self.world(pool_size=1, connect_query="SELECT pg_sleep(60)", server_connect_timeout="2s") as world:
+            daemon = self.watch(world.start(ready=False))
+            daemon.wait_for_log("connect_query took too long")
+
+    def test_server_fast_close_ends_session_mode_at_the_end_of_the_transaction(self):
+        with self.world(pool_size=2, pool_mode="session", server_fast_close=True) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as idle, daemon.connect() as busy:
+                busy.query("BEGIN")
+                daemon.console("RECONNECT prod")
+                self.assertEqual(protocol.error_fields(idle.read_until("E")[-1][1])["C"], "57P01")
+                self.assertTrue(busy.silent(1.5))
+                self.assertEqual(busy.query("SELECT 1").value(), "1")
+                busy.send(protocol.query("COMMIT"))
+                busy.read_until("Z")
+                self.assertEqual(protocol.error_fields(busy.read_until("E")[-1][1])["C"], "57P01")
+
+    def test_without_it_session_mode_keeps_its_server(self):
+        with self.world(pool_size=2, pool_mode="session") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as idle:
+                daemon.console("RECONNECT prod")
+                self.assertTrue(idle.silent(2.5))
+                self.assertEqual(idle.query("SELECT 1").value(), "1")
 
 
 if __name__ == "__main__":

@@ -115,6 +115,10 @@ class Session:
                 return
             self.answer(kind, payload)
 
+    def is_first(self):
+        """Is it the first that logged in?"""
+        return self.server.logins()[:1] == [self]
+
     def queries(self):
         return [payload[:-1].decode() for kind, payload in self.received if kind == "Q"]
 
@@ -176,8 +180,12 @@ class PgStandin:
                 pass
             sock.close()
 
+    def logins(self):
+        """The sessions that have sent their startup message: not those that only asked for TLS."""
+        return [session for session in self.sessions if session.startup is not None]
+
     def open_sessions(self):
-        return [session for session in self.sessions if session.ended is None and session.startup is not None]
+        return [session for session in self.logins() if session.ended is None]
 
     def cancels(self):
         """The sessions that brought a cancel request."""
@@ -261,7 +269,7 @@ def refuse_without_sqlstate(session):
 def refuse_first(times, code, text):
     """The first logins are refused, later ones served."""
     def behave(session):
-        if len(session.server.sessions) <= times:
+        if len(session.server.logins()) < times:
             refuse(code, text)(session)
         else:
             serve(session)
@@ -275,7 +283,7 @@ def say_when_idle(data, after=0.3):
         while True:
             kind, payload = session.read()
             session.answer(kind, payload)
-            if kind == "Q" and len(session.server.sessions) == 1:
+            if kind == "Q" and session.is_first():
                 session.wait(after)
                 session.send(data)
     return behave
@@ -285,11 +293,12 @@ def leave_when_idle(after=0.3):
     """The first connection is closed some time after its first query."""
     def behave(session):
         session.login()
-        kind, payload = session.read()
-        session.answer(kind, payload)
-        if len(session.server.sessions) == 1:
-            session.wait(after)
-            return
+        while session.is_first():
+            kind, payload = session.read()
+            session.answer(kind, payload)
+            if kind == "Q":
+                session.wait(after)
+                return
         session.serve()
     return behave
 

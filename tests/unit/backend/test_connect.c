@@ -1,6 +1,8 @@
 #include "fake_server.h"
 #include <stdio.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include "backend/connect.h"
 
 OWN_DEFINE(struct loop, loop_free)
@@ -262,6 +264,7 @@ struct outcome {
         enum connect_failure failure;
         struct error error;
         struct connect *connect;
+        int keepalive, keepcnt, keepidle, keepintvl, user_timeout;      /* of its socket */
 };
 
 static void done(void *arg, struct connection *c, enum connect_failure failure,
@@ -284,6 +287,7 @@ try {
         const char *host, *root_cert;
         enum ssl_mode secret, floor;
         unsigned timeout_ms;
+        struct tcp_options tcp;
 };
 
 static struct connect *start(struct outcome *o, const struct try *t, unsigned port)
@@ -298,11 +302,30 @@ static struct connect *start(struct outcome *o, const struct try *t, unsigned po
         struct connect_options options = {&d,
                                           {t->floor, t->root_cert, BINDING_PREFER},
                                           t->timeout_ms ? t->timeout_ms : 20000,
-                                          "pgbroker"};
+                                          "pgbroker",
+                                          t->tcp};
         struct connect *c = connect_start(o->loop, &options, done, o);
 
         sealed_free(d.password);
         return c;
+}
+
+static int socket_option(const struct outcome *o, int level, int name)
+{
+        int value = -1;
+        socklen_t size = sizeof value;
+
+        getsockopt(stream_fd(o->connection->stream), level, name, &value, &size);
+        return value;
+}
+
+static void read_socket(struct outcome *o)
+{
+        o->keepalive = socket_option(o, SOL_SOCKET, SO_KEEPALIVE);
+        o->keepcnt = socket_option(o, IPPROTO_TCP, TCP_KEEPCNT);
+        o->keepidle = socket_option(o, IPPROTO_TCP, TCP_KEEPIDLE);
+        o->keepintvl = socket_option(o, IPPROTO_TCP, TCP_KEEPINTVL);
+        o->user_timeout = socket_option(o, IPPROTO_TCP, TCP_USER_TIMEOUT);
 }
 
 static struct outcome try_port(struct try t, unsigned port)
@@ -320,6 +343,7 @@ static struct outcome try_port(struct try t, unsigned port)
                 assert_non_null(o.connection->stream);
                 assert_int_equal(stream_kept(o.connection->stream), 0);
                 assert_true(stream_quiet(o.connection->stream));
+                read_socket(&o);
                 connection_close(o.connection);
         } else {
                 assert_true(error_is_set(&o.error));
@@ -778,6 +802,27 @@ static void the_environment_is_forgotten(void **state)
         assert_null(fake_parameter(&f, "client_encoding"));
 }
 
+static void the_socket_has_the_keep_alives_that_were_asked_for(void **state)
+{
+        (void) state;
+        struct fake f = {0};
+        struct tcp_options tcp = {true, 7, 29001, 4000, 12500};
+        struct outcome o = try_script((struct try){.tcp = tcp}, &f, trusts);
+
+        assert_int_equal(o.keepalive, 1);
+        assert_int_equal(o.keepcnt, 7);
+        assert_int_equal(o.keepidle, 30);
+        assert_int_equal(o.keepintvl, 4);
+        assert_int_equal(o.user_timeout, 12500);
+        tcp = (struct tcp_options){.keepalive = false, .keepcnt = 7};
+        assert_int_equal(try_script((struct try){.tcp = tcp}, &f, trusts).keepalive, 0);
+        /* What is longer than the kernel takes is as long as it takes. */
+        tcp = (struct tcp_options){.keepalive = true, .keepidle = 3600000000};
+        o = try_script((struct try){.tcp = tcp}, &f, trusts);
+        assert_int_equal(o.keepidle, 32767);
+        assert_int_equal(o.user_timeout, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -807,6 +852,7 @@ int main(void)
                 cmocka_unit_test(cancel_before_anything_happened),
                 cmocka_unit_test(no_descriptor_is_left_behind),
                 cmocka_unit_test(the_environment_is_forgotten),
+                cmocka_unit_test(the_socket_has_the_keep_alives_that_were_asked_for),
         };
 
         signal(SIGPIPE, SIG_IGN);

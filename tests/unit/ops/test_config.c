@@ -64,6 +64,15 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         assert_int_equal(p->max_user_connections, 0);
         assert_int_equal(p->max_user_client_connections, 0);
         assert_int_equal(p->query_wait_notify, 5000);
+        assert_int_equal(p->server_check_delay, 30000);
+        assert_string_equal(p->server_check_query, "<empty>");
+        assert_string_equal(p->connect_query, "");
+        assert_false(p->server_round_robin || p->server_fast_close);
+        assert_true(p->tcp.keepalive);
+        assert_int_equal(p->tcp.keepcnt, 0);
+        assert_int_equal(p->tcp.keepidle, 0);
+        assert_int_equal(p->tcp.keepintvl, 0);
+        assert_int_equal(p->tcp.user_timeout, 0);
         assert_int_equal(p->query_timeout, 0);
         assert_int_equal(p->transaction_timeout, 0);
 }
@@ -92,7 +101,10 @@ static void a_pool_has_pgbouncer_s_defaults(void **state)
         "           idle_transaction_timeout: 10m, cancel_wait_timeout: 12s,\n"                    \
         "           query_timeout: 13s, transaction_timeout: 14s, query_wait_notify: 15s,\n"       \
         "           max_db_connections: 16, max_db_client_connections: 17,\n"                      \
-        "           max_user_connections: 18, max_user_client_connections: 19}\n"                  \
+        "           max_user_connections: 18, max_user_client_connections: 19,\n"                  \
+        "           server_check_delay: 20s, server_check_query: SELECT 1, connect_query: SET x,\n" \
+        "           server_round_robin: true, server_fast_close: true, tcp_keepalive: false,\n"    \
+        "           tcp_keepcnt: 21, tcp_keepidle: 22s, tcp_keepintvl: 23s, tcp_user_timeout: 24ms}\n" \
         "    rotation: {poll_interval: 1h, bridge_timeout: 0}\n"                                   \
         "  dev: {}\n"
 
@@ -172,6 +184,15 @@ static void every_pool_setting_reaches_its_place(void **state)
         assert_int_equal(p->max_user_connections, 18);
         assert_int_equal(p->max_user_client_connections, 19);
         assert_int_equal(p->query_wait_notify, 15000);
+        assert_int_equal(p->server_check_delay, 20000);
+        assert_string_equal(p->server_check_query, "SELECT 1");
+        assert_string_equal(p->connect_query, "SET x");
+        assert_true(p->server_round_robin && p->server_fast_close);
+        assert_false(p->tcp.keepalive);
+        assert_int_equal(p->tcp.keepcnt, 21);
+        assert_int_equal(p->tcp.keepidle, 22000);
+        assert_int_equal(p->tcp.keepintvl, 23000);
+        assert_int_equal(p->tcp.user_timeout, 24);
         assert_int_equal(p->query_timeout, 13000);
         assert_int_equal(p->transaction_timeout, 14000);
 }
