@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "backend/connect.h"
 #include "base/sealed.h"
 #include "broker.h"
@@ -37,10 +39,23 @@ static int run(const struct arguments *a)
         return a->wish == ARGUMENTS_CHECK ? broker_check(config) : broker_run(config, a);
 }
 
+/* Where a standard stream is closed, the next thing opened would take its number: a client's socket that
+ * log lines are written into. */
+static void occupy_standard_streams(void)
+{
+        int fd;
+        do {
+                fd = open("/dev/null", O_RDWR);
+        } while (fd >= 0 && fd <= 2);
+        if (fd > 2)
+                close(fd);
+}
+
 int main(int argc, char **argv)
 {
         struct arguments arguments;
         struct error e = {0};
+        occupy_standard_streams();
         sealed_harden_process();
         connect_neutralise_environment();
         signal(SIGPIPE, SIG_IGN);
