@@ -259,7 +259,7 @@ static void drain(struct broker *b)
 static void leave_if_empty(struct deadline *d)
 {
         struct broker *b = container_of(d, struct broker, leave);
-        if (b->sessions->count == 0)
+        if (b->sessions->count == 0 && b->sessions->doorman.seen_out == 0)
                 loop_stop(b->loop);
         else
                 loop_set(b->loop, &b->leave, loop_now(b->loop) + 20);

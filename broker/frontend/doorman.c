@@ -7,12 +7,15 @@
 
 #define LEAVING_MAX 256                 /* more at once are closed without a word */
 #define LEAVING_MS  5000
+#define SEEN_OUT_MS 30000               /* for who reads slowly */
+#define LOOK_MS     20
 
 struct leaving {
         struct list link;
         struct doorman *doorman;
         struct stream *stream;
         struct error error;
+        uint64_t until;                 /* loop ms; 0: turned away */
         struct deadline deadline;
         struct deferred burial;
 };
@@ -28,7 +31,10 @@ static void let_go(struct leaving *v)
         loop_clear(d->loop, &v->deadline);
         stream_free(v->stream);
         list_remove(&v->link);
-        d->count--;
+        if (v->until)
+                d->seen_out--;
+        else
+                d->count--;
         loop_defer(d->loop, &v->burial);
 }
 
@@ -63,10 +69,52 @@ static void expired(struct deadline *d)
 
 static const struct stream_events events = {received, nothing, nothing, ended};
 
+/* ---- whose session is over ---- */
+
+static size_t unheard(void *arg, const uint8_t *p, size_t n)
+{
+        (void) arg;
+        (void) p;
+        return n;
+}
+
+static const struct stream_events seeing_out = {unheard, nothing, nothing, ended};
+
+static void look(struct deadline *d)
+{
+        struct leaving *v = container_of(d, struct leaving, deadline);
+        uint64_t now = loop_now(v->doorman->loop);
+        if (stream_waiting(v->stream) && now < v->until)
+                loop_set(v->doorman->loop, &v->deadline, now + LOOK_MS);
+        else
+                let_go(v);
+}
+
+void doorman_see_out(struct doorman *d, struct stream *s)
+{
+        if (d->seen_out >= LEAVING_MAX || !stream_waiting(s)) {
+                stream_free(s);
+                return;
+        }
+        struct leaving *v = own_new(struct leaving);
+        v->doorman = d;
+        v->stream = s;
+        v->until = loop_now(d->loop) + SEEN_OUT_MS;
+        deadline_init(&v->deadline, look);
+        deferred_init(&v->burial, bury);
+        stream_retarget(s, &seeing_out, v);
+        stream_resume(s);
+        loop_set(d->loop, &v->deadline, loop_now(d->loop));   /* after this turn's flush */
+        list_push_back(&d->leaving, &v->link);
+        d->seen_out++;
+}
+
+/* ---- life ---- */
+
 void doorman_init(struct doorman *d, struct loop *l)
 {
         d->loop = l;
-        d->count = 0;
+        d->count = d->seen_out = 0;
         list_init(&d->leaving);
 }
 

@@ -143,7 +143,10 @@ void session_end(struct session *s, const struct error *e)
                 leave_server(s);
         if (s->home)
                 pool_exit(s->home->pool, &s->wait);
-        stream_free(s->relay.client);
+        if (e)
+                s->keeper->see_out(s->keeper_arg, s->relay.client);
+        else
+                stream_free(s->relay.client);
         s->keeper->ended(s->keeper_arg, s);
         list_remove(&s->link);
         loop_defer(s->loop, &s->burial);

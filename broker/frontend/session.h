@@ -42,6 +42,8 @@ struct session_keeper {
         void (*cancel)(void *arg, struct session *s);
         void (*failed)(void *arg, const struct session *s, const struct error *e); /* it ends so */
         void (*ended)(void *arg, struct session *s);    /* forget it; it frees itself */
+        /* Takes the stream of a session that was ended, and lets the client read what it was sent. */
+        void (*see_out)(void *arg, struct stream *client);
 };
 
 struct session {

@@ -116,8 +116,14 @@ static void ended(void *arg, struct session *s)
         ss->inside -= s->home != NULL;
 }
 
+static void see_out(void *arg, struct stream *client)
+{
+        struct sessions *ss = arg;
+        doorman_see_out(&ss->doorman, client);
+}
+
 static const struct session_keeper keeper = {find_home, console, sessions_cancel_know, sessions_cancel,
-                                             failed, ended};
+                                             failed, ended, see_out};
 
 struct sessions *sessions_new(struct loop *l, struct log *log)
 {
