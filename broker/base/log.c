@@ -14,11 +14,14 @@
 #include "base/expect.h"
 
 /* Callers append whole lines to `queue` under the lock; the thread swaps it for its own empty
- * buffer and writes that one without the lock. So a caller waits for a memcpy at most. */
+ * buffer and writes that one without the lock. So a caller waits for a memcpy at most.
+ * News may wait a moment for company: waking the thread and writing costs more than the line, and
+ * there is a line for each client that connects. What is wrong is written at once. */
 enum {
         QUEUE = 1 << 20, /* bytes; there are two of them, touched only as far as needed */
         LINE = 8192,     /* longer lines lose their last fields */
         VALUE = 2048,    /* longer values lose their end; counted after escaping */
+        GATHER_MS = 20,
         CLOSING_MS = 500,
 };
 
@@ -29,8 +32,9 @@ struct log {
         pthread_t thread;
         pthread_mutex_t lock;
         pthread_cond_t news, end;
-        char *queue; /* these four under the lock */
+        char *queue; /* these five under the lock */
         size_t queued;
+        bool hurry; /* the queue is not to wait for more */
         bool closing, ended;
         char *batch; /* these three are the thread's */
         uint64_t reported;
@@ -316,18 +320,39 @@ static void report_dropped(struct log *l)
                 l->reported = dropped;
 }
 
+static struct timespec in_ms(long ms)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_nsec += ms * 1000000L;
+        t.tv_sec += t.tv_nsec / 1000000000L;
+        t.tv_nsec %= 1000000000L;
+        return t;
+}
+
+/* Waits for a line, and then a moment for others; false at the end. Called with the lock. */
+static bool gather(struct log *l)
+{
+        while (l->queued == 0 && !l->closing)
+                pthread_cond_wait(&l->news, &l->lock);
+
+        struct timespec until = in_ms(GATHER_MS);
+        bool in_time = true;
+
+        while (!l->hurry && !l->closing && in_time)
+                in_time = pthread_cond_timedwait(&l->news, &l->lock, &until) == 0;
+        l->hurry = false;
+        return l->queued > 0;
+}
+
 static void *run(void *arg)
 {
         struct log *l = arg;
 
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
         pthread_mutex_lock(&l->lock);
-        for (;;) {
-                while (l->queued == 0 && !l->closing)
-                        pthread_cond_wait(&l->news, &l->lock);
-                if (l->queued == 0)
-                        break;
-
+        while (gather(l)) {
                 char *batch = l->queue;
                 size_t n = l->queued;
 
@@ -353,9 +378,9 @@ static void start_thread(struct log *l)
         sigset_t all, before;
 
         pthread_mutex_init(&l->lock, NULL);
-        pthread_cond_init(&l->news, NULL);
         pthread_condattr_init(&monotonic);
         pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&l->news, &monotonic);
         pthread_cond_init(&l->end, &monotonic);
         pthread_condattr_destroy(&monotonic);
 
@@ -383,15 +408,11 @@ struct log *log_new(int fd, enum log_level level, enum log_format format)
 
 void log_free(struct log *l)
 {
-        struct timespec until;
+        struct timespec until = in_ms(CLOSING_MS);
         bool in_time = true;
 
         if (!l)
                 return;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += CLOSING_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
         pthread_mutex_lock(&l->lock);
         l->closing = true;
         pthread_cond_signal(&l->news);
@@ -439,9 +460,13 @@ void log_write(struct log *l, enum log_level level, const char *event,
         if (line.used > QUEUE - l->queued) {
                 atomic_fetch_add(&l->dropped, 1);
         } else {
+                bool first = l->queued == 0, hurry = level >= LOG_WARN || l->queued > QUEUE / 4;
+
                 memcpy(l->queue + l->queued, line.text, line.used);
                 l->queued += line.used;
-                pthread_cond_signal(&l->news);
+                if (first || (hurry && !l->hurry))
+                        pthread_cond_signal(&l->news);
+                l->hurry |= hurry;
         }
         pthread_mutex_unlock(&l->lock);
 }
