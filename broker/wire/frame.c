@@ -67,16 +67,20 @@ static enum frame_verdict header(const struct frame_rules *rules, const uint8_t 
         return FRAME_READY;
 }
 
-/* Walks on over messages of the same streamed type while they begin within p[0..n). */
+/* Walks on over messages of the same streamed type while they begin within p[0..n). A bad header ends
+ * the run: the next call says so. */
 static void run_of(struct frame_cutter *c, const struct frame_rules *rules, const uint8_t *p,
                    size_t n, struct frame_piece *piece)
 {
-        size_t at = piece->size;
-        while (piece->ends && n - at >= FRAME_HEADER && p[at] == piece->type) {
-                uint64_t length;
-                if (header(rules, p + at, n - at, &length) != FRAME_READY)
-                        break;          /* the next call says so */
-                piece->length = length;
+        const uint8_t type = piece->type;
+        const uint32_t min = rules->type[type].min, range = rules->type[type].max - min;
+        size_t at = piece->size, length = piece->length;
+        uint32_t messages = piece->messages;
+        while (n - at >= FRAME_HEADER && p[at] == type) {
+                uint32_t said = frame_get32(p + at + 1);
+                if (said - min > range)
+                        break;
+                length = (size_t) said + 1;
                 if (length > n - at) {
                         c->left = length - (n - at);
                         c->length = (uint32_t) length;
@@ -85,8 +89,10 @@ static void run_of(struct frame_cutter *c, const struct frame_rules *rules, cons
                         break;
                 }
                 at += length;
-                piece->messages++;
+                messages++;
         }
+        piece->length = length;
+        piece->messages = messages;
         piece->size = at;
 }
 
@@ -121,7 +127,7 @@ enum frame_verdict frame_next(struct frame_cutter *c, const struct frame_rules *
                 middle(c, p, n, piece);
                 piece->begins = true;
         }
-        if (rules->type[piece->type].kind == STREAM)
+        if (piece->ends && rules->type[piece->type].kind == STREAM)
                 run_of(c, rules, p, n, piece);
         return FRAME_READY;
 }
