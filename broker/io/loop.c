@@ -1,14 +1,15 @@
 #include "io/loop.h"
 
 #include <signal.h>
+#include <stdalign.h>
 #include <string.h>
 #include <time.h>
 #include <uv.h>
 #include "base/expect.h"
 #include "base/own.h"
 
-/* The turn's memory: a handful of receive buffers' worth, so that many small reads share it. */
-#define TURN_MEMORY (16 * LOOP_ROOM)
+/* The turn's memory: a few receive buffers' worth, so that many small reads share it. */
+#define TURN_MEMORY (4 * LOOP_ROOM)
 
 struct garbage {
         struct garbage *next;
@@ -29,7 +30,8 @@ struct loop {
         struct garbage *garbage;
         struct list signals;
         struct loop_turns turns;
-        uint64_t cpu_at;
+        uint64_t woke_at;               /* ms: this turn's events came; 0 = not in a turn */
+        uint64_t read_at, cpu_at;       /* ms: the CPU clock was read; us: what it said */
 };
 
 struct loop_signal {
@@ -156,14 +158,29 @@ static void settle(struct loop *l)
         arm_timer(l);
 }
 
-/* Between two visits here lies one turn; the thread's CPU clock stands still while it sleeps. */
+static void longest(uint64_t *max, uint64_t us)
+{
+        if (us > *max)
+                *max = us;
+}
+
+/* Between two visits here lies one turn. The thread's CPU clock, which stands still while it sleeps,
+ * costs a system call, so it is read once a millisecond: what is measured then is one long turn, or one
+ * with short ones before it. */
 static void measure(struct loop *l)
 {
+        uint64_t now = loop_us();
+        if (l->woke_at)
+                longest(&l->turns.wall_max_us, now - l->woke_at * 1000);
+        l->woke_at = 0;
+        l->turns.count++;
+        if (now / 1000 == l->read_at)
+                return;
         uint64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
-        uint64_t took = cpu - l->cpu_at;
+        if (l->read_at)
+                longest(&l->turns.cpu_max_us, cpu - l->cpu_at);
+        l->read_at = now / 1000;
         l->cpu_at = cpu;
-        if (l->turns.count++ > 0 && took > l->turns.cpu_max_us)
-                l->turns.cpu_max_us = took;
 }
 
 static void before_sleep(uv_prepare_t *h)
@@ -180,17 +197,27 @@ static void before_sleep(uv_prepare_t *h)
 
 static void after_events(uv_check_t *h)
 {
-        settle(h->data);
+        struct loop *l = h->data;
+        l->woke_at = uv_now(&l->uv);
+        settle(l);
 }
 
-uint8_t *loop_room(struct loop *l, size_t *size)
+uint8_t *loop_room(struct loop *l)
 {
         if (TURN_MEMORY - l->used < LOOP_ROOM) {
                 flush_streams(l);
                 l->used = 0;
         }
-        *size = LOOP_ROOM;
         return l->memory + l->used;
+}
+
+void *loop_scrap(struct loop *l, size_t n)
+{
+        size_t at = (l->used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+        if (n > TURN_MEMORY - at)
+                return NULL;
+        l->used = at + n;
+        return l->memory + at;
 }
 
 void loop_room_used(struct loop *l, size_t n)

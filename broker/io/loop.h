@@ -41,19 +41,21 @@ void deferred_clear(struct deferred *d);
 /* SIGHUP, SIGTERM, ... as calls on the loop. */
 void loop_signal(struct loop *l, int signal, void (*call)(void *arg, int signal), void *arg);
 
-/* Turns so far, and the longest in microseconds of this thread's CPU. */
+/* Turns so far, and the longest in microseconds: of this thread's CPU (which counts only what the loop
+ * itself did), and as time went by. Either may be up to a millisecond too long, never too short. */
 struct loop_turns {
-        uint64_t count, cpu_max_us;
+        uint64_t count, cpu_max_us, wall_max_us;
 };
 struct loop_turns loop_turns(const struct loop *l);
 
 /* For rooms of io/ only: the uv_loop_t, and the turn's memory (see stream.c). */
 void *loop_uv(struct loop *l);
-uint8_t *loop_room(struct loop *l, size_t *size);       /* at least LOOP_ROOM bytes */
+uint8_t *loop_room(struct loop *l);                     /* LOOP_ROOM bytes; may flush all streams */
 void loop_room_used(struct loop *l, size_t n);          /* they stay until the end of the turn */
+void *loop_scrap(struct loop *l, size_t n);             /* so do these; NULL: there is no more room */
 void loop_garbage(struct loop *l, void *p);             /* free()d at the end of the turn */
 void loop_flush(struct loop *l, struct deferred *d);    /* as loop_defer, after all deferred calls */
 
-#define LOOP_ROOM 65536
+#define LOOP_ROOM (256 * 1024)          /* a large result moves in few system calls */
 
 #endif

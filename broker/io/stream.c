@@ -23,12 +23,13 @@ struct stream {
         void *arg;
         struct deferred flush;          /* something was noted to be sent */
         struct deferred again;          /* kept input, or input inside the SSL, waits for a call */
-        struct bytes in, out;
-        struct iovec note[RANGES];
+        struct bytes *in, *out;         /* kept, waiting to be sent; NULL = nothing */
+        struct iovec *note;             /* noted to be sent; in the turn's memory; NULL = nothing */
         int fd;
         int watched;                    /* what uv_poll was last told */
         unsigned notes;
         bool paused, blocked, closing, ended;
+        bool full;                      /* the socket takes no more, an event tells when it does */
         bool broken;                    /* writing failed: what is sent vanishes, reading tells why */
         bool half_closed;               /* the peer sends no more but may still read */
         bool hidden;                    /* the SSL may hold input that no event will tell of */
@@ -36,13 +37,41 @@ struct stream {
 
 static void on_poll(uv_poll_t *h, int status, int events);
 
+/* ---- what is kept ---- */
+
+static size_t length_of(const struct bytes *b)
+{
+        return b ? bytes_length(b) : 0;
+}
+
+static struct bytes *some(struct bytes **b)
+{
+        if (!*b)
+                *b = own_new(struct bytes);
+        return *b;
+}
+
+static void keep(struct bytes **b, const void *p, size_t n)
+{
+        if (n)
+                bytes_append(some(b), p, n);
+}
+
+static void let_go(struct bytes **b)
+{
+        bytes_free(*b);
+        free(TAKE(*b));
+}
+
+/* ---- waiting for the socket ---- */
+
 /* Tells libuv what to wait for, if that is not what it waits for already. */
 static void rewatch(struct stream *s)
 {
         int want = 0;
         if (!s->ended) {
                 want |= s->paused ? (s->half_closed ? 0 : UV_DISCONNECT) : UV_READABLE;
-                want |= bytes_length(&s->out) ? UV_WRITABLE : 0;
+                want |= s->out ? UV_WRITABLE : 0;
         }
         if (want == s->watched || s->closing)
                 return;
@@ -87,8 +116,9 @@ static ssize_t write_some(struct stream *s, const struct iovec *v, unsigned coun
 static void keep_notes(struct stream *s)
 {
         for (unsigned i = 0; i < s->notes; i++)
-                bytes_append(&s->out, s->note[i].iov_base, s->note[i].iov_len);
+                keep(&s->out, s->note[i].iov_base, s->note[i].iov_len);
         s->notes = 0;
+        s->note = NULL;
 }
 
 /* Drops the first n noted bytes, which have gone out, and keeps copies of the rest. */
@@ -107,23 +137,24 @@ static void noted_gone(struct stream *s, size_t n)
 static void push(struct stream *s)
 {
         ssize_t n = 1;
-        if (s->notes == 1 || (!s->ssl && s->notes > 1)) {
-                if (!bytes_length(&s->out)) {
-                        n = s->broken ? -1 : write_some(s, s->note, s->notes);
-                        noted_gone(s, n > 0 ? (size_t) n : 0);
-                }
+        if (!s->out && !s->full && (s->notes == 1 || (!s->ssl && s->notes > 1))) {
+                n = s->broken ? -1 : write_some(s, s->note, s->notes);
+                noted_gone(s, n > 0 ? (size_t) n : 0);
         }
         keep_notes(s);
-        while (n > 0 && bytes_length(&s->out)) {
-                struct iovec v = {(void *) (uintptr_t) bytes_data(&s->out), bytes_length(&s->out)};
+        while (n > 0 && s->out && !s->full) {
+                struct iovec v = {(void *) (uintptr_t) bytes_data(s->out), bytes_length(s->out)};
                 n = s->broken ? -1 : write_some(s, &v, 1);
                 if (n > 0)
-                        bytes_consume(&s->out, (size_t) n);
+                        bytes_consume(s->out, (size_t) n);
+                if (bytes_length(s->out) == 0)
+                        let_go(&s->out);
         }
         if (n < 0) {
                 s->broken = true;
-                bytes_free(&s->out);
+                let_go(&s->out);
         }
+        s->full = s->out != NULL;
 }
 
 static void flush(struct deferred *d)
@@ -131,14 +162,23 @@ static void flush(struct deferred *d)
         struct stream *s = container_of(d, struct stream, flush);
         push(s);
         rewatch(s);
-        size_t waiting = bytes_length(&s->out);
-        if (s->blocked && waiting < STREAM_LOW) {
-                s->blocked = false;
-                s->events->drained(s->arg);
-        } else if (!s->blocked && waiting > STREAM_HIGH) {
-                s->blocked = true;
+        if (s->blocked == s->full)
+                return;
+        s->blocked = s->full;
+        if (s->blocked)
                 s->events->blocked(s->arg);
-        }
+        else
+                s->events->drained(s->arg);
+}
+
+/* Where to note one more range; NULL: it has to be copied. */
+static struct iovec *next_note(struct stream *s)
+{
+        if (s->out || s->notes == RANGES)
+                return NULL;
+        if (!s->note)
+                s->note = loop_scrap(s->loop, RANGES * sizeof *s->note);
+        return s->note ? &s->note[s->notes] : NULL;
 }
 
 void stream_send(struct stream *s, const void *p, size_t n)
@@ -150,12 +190,14 @@ void stream_send(struct stream *s, const void *p, size_t n)
                 last->iov_len += n;
                 return;
         }
-        if (s->notes == RANGES)
+        struct iovec *next = next_note(s);
+        if (next) {
+                *next = (struct iovec){(void *) (uintptr_t) p, n};
+                s->notes++;
+        } else {
                 keep_notes(s);
-        if (bytes_length(&s->out))
-                bytes_append(&s->out, p, n);
-        else
-                s->note[s->notes++] = (struct iovec){(void *) (uintptr_t) p, n};
+                keep(&s->out, p, n);
+        }
         loop_flush(s->loop, &s->flush);
 }
 
@@ -164,7 +206,7 @@ void stream_send_copy(struct stream *s, const void *p, size_t n)
         if (n == 0 || s->closing || s->broken)
                 return;
         keep_notes(s);
-        bytes_append(&s->out, p, n);
+        keep(&s->out, p, n);
         loop_flush(s->loop, &s->flush);
 }
 
@@ -175,7 +217,7 @@ bool stream_blocked(const struct stream *s)
 
 size_t stream_waiting(const struct stream *s)
 {
-        size_t n = bytes_length(&s->out);
+        size_t n = length_of(s->out);
         for (unsigned i = 0; i < s->notes; i++)
                 n += s->note[i].iov_len;
         return n;
@@ -228,15 +270,15 @@ static ssize_t read_some(struct stream *s, uint8_t *p, size_t size)
 /* Offers kept input. Its memory lives on until the end of the turn; the unused rest is kept anew. */
 static void offer_kept(struct stream *s)
 {
-        struct bytes given = s->in;
-        bytes_init(&s->in, 0);
-        const uint8_t *p = bytes_data(&given);
-        size_t n = bytes_length(&given);
+        struct bytes *given = TAKE(s->in);
+        const uint8_t *p = bytes_data(given);
+        size_t n = bytes_length(given);
         size_t used = s->events->received(s->arg, p, n);
         expect(used <= n);
         if (!s->closing)
-                bytes_append(&s->in, p + used, n - used);
-        loop_garbage(s->loop, given.memory);
+                keep(&s->in, p + used, n - used);
+        loop_garbage(s->loop, given->memory);
+        free(given);
 }
 
 static void read_failed(struct stream *s)
@@ -250,28 +292,35 @@ static void read_failed(struct stream *s)
         end(s, &e);
 }
 
+/* Reads on behind what is kept. */
+static ssize_t read_behind(struct stream *s)
+{
+        size_t kept = bytes_length(s->in), size = kept < STREAM_HOLD ? STREAM_HOLD - kept : LOOP_ROOM;
+        ssize_t n = read_some(s, bytes_room(s->in, size), size);
+        if (n > 0) {
+                bytes_added(s->in, (size_t) n);
+                offer_kept(s);
+        }
+        return n;
+}
+
+static ssize_t read_afresh(struct stream *s)
+{
+        uint8_t *p = loop_room(s->loop);
+        ssize_t n = s->closing ? 0 : read_some(s, p, LOOP_ROOM);
+        if (n > 0) {
+                loop_room_used(s->loop, (size_t) n);
+                size_t used = s->events->received(s->arg, p, (size_t) n);
+                expect(used <= (size_t) n);
+                if (!s->closing)
+                        keep(&s->in, p + used, (size_t) n - used);
+        }
+        return n;
+}
+
 static void read_more(struct stream *s)
 {
-        size_t size, kept = bytes_length(&s->in);
-        ssize_t n;
-        if (kept) {
-                size = kept < STREAM_HOLD ? STREAM_HOLD - kept : LOOP_ROOM;
-                n = read_some(s, bytes_room(&s->in, size), size);
-                if (n > 0) {
-                        bytes_added(&s->in, (size_t) n);
-                        offer_kept(s);
-                }
-        } else {
-                uint8_t *p = loop_room(s->loop, &size);
-                n = read_some(s, p, size);
-                if (n > 0) {
-                        loop_room_used(s->loop, (size_t) n);
-                        size_t used = s->events->received(s->arg, p, (size_t) n);
-                        expect(used <= (size_t) n);
-                        if (!s->closing && used < (size_t) n)
-                                bytes_append(&s->in, p + used, (size_t) n - used);
-                }
-        }
+        ssize_t n = s->in ? read_behind(s) : read_afresh(s);
         if (n < 0)
                 read_failed(s);
         else if (!s->closing && !s->paused && s->hidden)
@@ -283,7 +332,7 @@ static void again(struct deferred *d)
         struct stream *s = container_of(d, struct stream, again);
         if (s->paused || s->closing || s->ended)
                 return;
-        if (bytes_length(&s->in))
+        if (s->in)
                 offer_kept(s);
         if (!s->paused && !s->closing && !s->ended && s->hidden)
                 read_more(s);
@@ -322,8 +371,10 @@ static void on_poll(uv_poll_t *h, int status, int events)
                 broken_off(s);
                 return;
         }
-        if (events & UV_WRITABLE)
+        if (events & UV_WRITABLE) {
+                s->full = false;
                 loop_flush(s->loop, &s->flush);
+        }
         if (s->paused) {
                 if (events & UV_DISCONNECT)
                         disconnected(s);
@@ -363,13 +414,13 @@ bool stream_paused(const struct stream *s)
 
 size_t stream_kept(const struct stream *s)
 {
-        return bytes_length(&s->in);
+        return length_of(s->in);
 }
 
 bool stream_quiet(struct stream *s)
 {
         char c;
-        if (bytes_length(&s->in) || s->ended || s->broken || (s->ssl && SSL_has_pending(s->ssl)))
+        if (s->in || s->ended || s->broken || (s->ssl && SSL_has_pending(s->ssl)))
                 return false;
         return recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
@@ -391,8 +442,6 @@ struct stream *stream_new(struct loop *l, int fd, void *ssl, const struct stream
         s->hidden = ssl && SSL_has_pending(ssl);
         s->events = events;
         s->arg = arg;
-        bytes_init(&s->in, 0);
-        bytes_init(&s->out, 0);
         deferred_init(&s->flush, flush);
         deferred_init(&s->again, again);
         expect(uv_poll_init(loop_uv(l), &s->poll, fd) == 0);
@@ -419,11 +468,11 @@ void stream_free(struct stream *s)
                 return;
         push(s);
         s->closing = true;
-        uv_poll_stop(&s->poll);
+        uv_close((uv_handle_t *) &s->poll, closed);     /* stops it, too: the descriptor is free then */
+        close(s->fd);
         deferred_clear(&s->flush);
         deferred_clear(&s->again);
-        bytes_wipe(&s->in);
-        bytes_free(&s->out);
-        close(s->fd);
-        uv_close((uv_handle_t *) &s->poll, closed);
+        bytes_wipe(s->in);
+        let_go(&s->in);
+        let_go(&s->out);
 }

@@ -4,8 +4,8 @@
  * and comes again in front of the next bytes (or at stream_resume()). The bytes stay valid until the
  * end of the loop's turn, so they may be sent on from where they are.
  * Writing: stream_send() only notes where the bytes are; at the turn's end everything noted goes out
- * in one system call. What the socket won't take is copied and waits; blocked() is called when more
- * than STREAM_HIGH waits, drained() when it is below STREAM_LOW again.
+ * in one system call. What the socket won't take is copied and waits; blocked() is called then, and
+ * drained() when all of it has gone.
  * An idle stream owns no buffer. */
 #ifndef PGB_IO_STREAM_H
 #define PGB_IO_STREAM_H
@@ -17,8 +17,7 @@
 #include "io/loop.h"
 
 #define STREAM_HOLD 65536               /* how much unconsumed input can be kept: one receive buffer */
-#define STREAM_HIGH (128 * 1024)
-#define STREAM_LOW  (32 * 1024)
+#define STREAM_HIGH (128 * 1024)        /* so much at once is enough for who makes what he sends */
 
 struct stream;
 
@@ -49,7 +48,7 @@ void stream_resume(struct stream *s);
 /* Offers kept input to received() again, later in the turn. */
 void stream_again(struct stream *s);
 bool stream_paused(const struct stream *s);
-bool stream_blocked(const struct stream *s);            /* over STREAM_HIGH and not yet drained */
+bool stream_blocked(const struct stream *s);            /* and not yet drained */
 size_t stream_waiting(const struct stream *s);          /* bytes noted or waiting to be sent */
 size_t stream_kept(const struct stream *s);
 int stream_fd(const struct stream *s);

@@ -4,6 +4,8 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 
+#define READ_AHEAD (128 * 1024)
+
 bool tls_adopt(void *ssl, int fd, struct error *e)
 {
         /* What others left in this thread's queue would be taken for a failure of ours. */
@@ -24,6 +26,10 @@ bool tls_adopt(void *ssl, int fd, struct error *e)
         /* With the socket BIO, OpenSSL writes by write(2): SIGPIPE has to be ignored. */
         SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         SSL_set_read_ahead(ssl, 1);
+        /* The buffer that the handshake has made holds one record: the next one takes what has come in
+         * one call. (It stays if something is in it.) */
+        SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
+        SSL_free_buffers(ssl);
         return true;
 }
 

@@ -16,7 +16,7 @@ struct place {
         struct console *console;
         int fd;                   /* the client's end; -1 = closed */
         struct bytes heard, rest; /* rest: of a message that has not come whole */
-        char told[8192];
+        char told[16384];
         unsigned reloads, shutdowns;
         enum console_shutdown how;
         bool reload_at_once;
