@@ -1,8 +1,10 @@
 """What an administrator orders on the console: KILL, RECONNECT, WAIT_CLOSE, DISABLE, in either protocol."""
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import load
 import protocol
 import story
 from world import World
@@ -113,6 +115,13 @@ class Orders(story.Story):
                 console.query("RELOAD")
                 self.assertEqual(client.query("SELECT 1").value(), "1")
                 self.assertEqual(daemon.show("SERVERS", database="prod")[0]["close_needed"], "0")
+
+    def test_reconnect_and_set_under_load_cost_no_query(self):
+        with load.under_load(self, seconds=6) as world:
+            with world.broker.connect("pgbroker") as console:
+                for size in (4, 8, 5, 8):
+                    console.query(f"SET pool_size = {size}; RECONNECT")
+                    time.sleep(0.5)
 
     # ---- DISABLE ----
 
