@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/bytes.h"
 #include "secret/json.h"
+#include "secret/xml.h"
 
 const char *secret_stage_name(enum secret_stage s)
 {
@@ -115,6 +116,12 @@ static const struct code codes[] = {
         {"RequestTimeout", ANSWER_TROUBLE},
         {"RequestTimeoutException", ANSWER_TROUBLE},
         {"PriorRequestNotComplete", ANSWER_TROUBLE},
+        /* Of STS. */
+        {"IDPCommunicationError", ANSWER_TROUBLE},
+        {"IDPRejectedClaim", ANSWER_DENIED},
+        {"InvalidIdentityToken", ANSWER_BAD_KEY},
+        {"RegionDisabledException", ANSWER_NOT_ENTITLED},
+        {"MalformedPolicyDocument", ANSWER_BAD_REQUEST},
 };
 
 static enum answer_kind kind_of_status(int status)
@@ -163,31 +170,19 @@ static void copy_code(char into[65], const char *from, size_t n)
         copy_plain(into, 65, from, n);
 }
 
-/* The text of the first <tag>; proxies and other services answer in XML. */
-static const char *xml_text(const char *body, const char *tag, size_t *n)
+/* Proxies and other services answer in XML; what stands before a cut is taken. */
+static void read_xml_error(const struct http_answer *a, struct answer *out)
 {
-        const char *begin = strstr(body, tag);
-        const char *end;
+        struct xml_field fields[] = {{.path = "Error/Code"}, {.path = "Error/Message"}};
+        const struct bytes *code = &fields[0].text, *message = &fields[1].text;
 
-        if (!begin)
-                return NULL;
-        begin += strlen(tag);
-        end = strstr(begin, "</");
-        if (!end)
-                return NULL;
-        *n = (size_t) (end - begin);
-        return begin;
-}
-
-static void read_xml_error(const char *body, struct answer *out)
-{
-        const char *text;
-        size_t n;
-
-        if ((text = xml_text(body, "<Code>", &n)))
-                copy_code(out->code, text, n);
-        if ((text = xml_text(body, "<Message>", &n)))
-                copy_plain(out->message, sizeof out->message, text, n);
+        xml_read(a->body, a->body_size, fields, 2, NULL);
+        if (bytes_length(code))
+                copy_code(out->code, (const char *) bytes_data(code), bytes_length(code));
+        if (bytes_length(message))
+                copy_plain(out->message, sizeof out->message, (const char *) bytes_data(message),
+                           bytes_length(message));
+        xml_clear(fields, 2);
 }
 
 static const json_t *text_member(const json_t *object, const char *key)
@@ -197,11 +192,17 @@ static const json_t *text_member(const json_t *object, const char *key)
         return json_is_string(value) ? value : NULL;
 }
 
+/* {"__type": ..., "message": ...}; STS says {"Error": {"Code": ..., "Message": ...}}. */
 static void read_json_error(const json_t *object, struct answer *out)
 {
-        const json_t *code = text_member(object, "__type");
-        const json_t *message = text_member(object, "message");
+        const json_t *inner = json_object_get(object, "Error");
+        const json_t *code = text_member(inner, "Code");
+        const json_t *message = text_member(inner, "Message");
 
+        if (!code)
+                code = text_member(object, "__type");
+        if (!message)
+                message = text_member(object, "message");
         if (!message)
                 message = text_member(object, "Message");
         if (code)
@@ -293,38 +294,58 @@ static void say_something(const struct http_answer *a, struct answer *out)
                          a->status);
 }
 
-static void read_body(const struct http_answer *a, struct answer *out)
+static void read_error(const struct http_answer *a, const json_t *json, struct answer *out)
 {
-        OWN(json_decref) json_t *json = json_read(a->body, a->body_size, NULL);
         bool object = json_is_object(json);
 
-        if (object && a->status == 200 && !json_object_get(json, "__type")) {
-                read_value(json, out);
-                return;
-        }
         if (object)
                 read_json_error(json, out);
         if (!out->code[0] && a->error_type[0])
                 copy_code(out->code, a->error_type, strlen(a->error_type));
         if (!out->code[0] && !object && a->body_size > 0)
-                read_xml_error(a->body, out);
+                read_xml_error(a, out);
         out->kind = kind_of(out->code, a->status);
         say_something(a, out);
 }
 
-void answer_read(const struct http_answer *a, const struct error *e, struct answer *out)
+/* What goes for every answer; false if there was none. */
+static bool begin(const struct http_answer *a, const struct error *e, struct answer *out)
 {
         *out = (struct answer){.kind = ANSWER_TROUBLE};
-        if (!a || a->status == 0) {
-                const char *why = e && error_is_set(e) ? e->text : "no answer";
-
-                copy_plain(out->message, sizeof out->message, why, strlen(why));
-                if (e)
-                        copy_plain(out->hint, sizeof out->hint, e->hint, strlen(e->hint));
-                return;
+        if (a && a->status) {
+                copy_plain(out->request_id, sizeof out->request_id, a->request_id,
+                           strlen(a->request_id));
+                return true;
         }
-        copy_plain(out->request_id, sizeof out->request_id, a->request_id, strlen(a->request_id));
-        read_body(a, out);
+        const char *why = e && error_is_set(e) ? e->text : "no answer";
+
+        copy_plain(out->message, sizeof out->message, why, strlen(why));
+        if (e)
+                copy_plain(out->hint, sizeof out->hint, e->hint, strlen(e->hint));
+        return false;
+}
+
+void answer_read(const struct http_answer *a, const struct error *e, struct answer *out)
+{
+        if (!begin(a, e, out))
+                return;
+
+        OWN(json_decref) json_t *json = json_read(a->body, a->body_size, NULL);
+
+        if (json_is_object(json) && a->status == 200 && !json_object_get(json, "__type"))
+                read_value(json, out);
+        else
+                read_error(a, json, out);
+}
+
+void answer_read_error(const struct http_answer *a, const struct error *e, struct answer *out)
+{
+        if (!begin(a, e, out))
+                return;
+
+        OWN(json_decref) json_t *json = json_read(a->body, a->body_size, NULL);
+
+        read_error(a, json, out);
 }
 
 void answer_clear(struct answer *a)

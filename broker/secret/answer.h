@@ -84,6 +84,8 @@ struct answer {
 };
 /* `e` counts where there was no answer (status 0). answer_clear() when done with it. */
 void answer_read(const struct http_answer *a, const struct error *e, struct answer *out);
+/* The same of any AWS service, where no value is expected: of any kind but VALUE. */
+void answer_read_error(const struct http_answer *a, const struct error *e, struct answer *out);
 void answer_clear(struct answer *a);
 
 #endif

@@ -133,23 +133,18 @@ static bool is_success(const json_t *object, const char *json, size_t size, stru
         return error_set(e, "08001", "%s", *complaint ? complaint : "its Code is not Success");
 }
 
-bool aws_credentials_read(const char *json, size_t size, struct aws_credentials *out,
+bool aws_credentials_take(const json_t *object, const char *token_key, struct aws_credentials *out,
                           struct error *e)
 {
-        OWN(json_decref) json_t *object = json_read(json, size, e);
         struct aws_credentials got = {0};
         const char *id, *key, *token;
 
         *out = got;
-        if (!object)
-                return false;
         if (!json_is_object(object))
                 return error_set(e, "08001", "found %s, expected an object", json_kind(object));
-        if (!is_success(object, json, size, e))
-                return false;
         if (!(id = required(object, "AccessKeyId", e)) ||
             !(key = required(object, "SecretAccessKey", e)) ||
-            !(token = visible(object, "Token", e)) || !read_expiration(object, &got, e))
+            !(token = visible(object, token_key, e)) || !read_expiration(object, &got, e))
                 return false;
         /* It becomes a part of the scope KEY/DATE/REGION/... */
         if (strpbrk(id, "/,"))
@@ -159,6 +154,30 @@ bool aws_credentials_read(const char *json, size_t size, struct aws_credentials 
         got.session_token = *token ? sealed_new(token, strlen(token)) : NULL;
         *out = got;
         return true;
+}
+
+bool aws_credentials_read(const char *json, size_t size, struct aws_credentials *out,
+                          struct error *e)
+{
+        OWN(json_decref) json_t *object = json_read(json, size, e);
+
+        *out = (struct aws_credentials){0};
+        return object && is_success(object, json, size, e) &&
+               aws_credentials_take(object, "Token", out, e);
+}
+
+bool aws_credentials_read_process(const char *json, size_t size, struct aws_credentials *out,
+                                  struct error *e)
+{
+        OWN(json_decref) json_t *object = json_read(json, size, e);
+        const json_t *version = json_object_get(object, "Version");
+
+        *out = (struct aws_credentials){0};
+        if (!object)
+                return false;
+        if (json_is_object(object) && json_integer_value(version) != 1)
+                return error_set(e, "08001", "its Version is not 1");
+        return aws_credentials_take(object, "SessionToken", out, e);
 }
 
 /* ---- Complaints ---- */

@@ -1,17 +1,12 @@
 #include "secret/container.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-#include "base/bytes.h"
 #include "base/own.h"
 #include "io/resolve.h"
-#include "io/work.h"
 #include "secret/endpoint.h"
-#include "secret/shared.h"
+#include "secret/token.h"
 
 enum {
         ROUNDS = 3, /* through all addresses, with a pause between two */
@@ -19,7 +14,6 @@ enum {
         ANSWER_MS = 2000,
         ADDRESSES = 2, /* of one host, e.g. ::1 and 127.0.0.1 */
         ADDRESS_SIZE = 64,
-        TOKEN_LIMIT = 65536,
         ANSWER_LIMIT = 65536,
 };
 
@@ -28,15 +22,6 @@ enum {
 #define TOKEN        "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 #define TOKEN_FILE   "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 #define ECS_HOST     "http://169.254.170.2"
-
-/* A reading of the token's file on the thread pool; it can't be taken back, so it outlives the
- * container. */
-struct reading {
-        struct container *container; /* NULL = nobody waits any more */
-        char *path;
-        struct sealed *token;
-        struct error error;
-};
 
 struct container {
         struct loop *l;
@@ -49,7 +34,7 @@ struct container {
 
         /* One asking: it waits for a reading, a look-up, an exchange or `again`. */
         struct sealed *token; /* NULL = none is sent */
-        struct reading *reading;
+        struct token_reading *reading;
         struct resolve *resolving;
         struct http_exchange *exchange;
         struct deadline again;
@@ -62,6 +47,7 @@ struct container {
 
 static void stop(struct container *c)
 {
+        token_cancel(TAKE(c->reading));
         resolve_cancel(TAKE(c->resolving));
         http_cancel(TAKE(c->exchange));
         loop_clear(c->l, &c->again);
@@ -259,83 +245,31 @@ static void find_it(struct container *c)
 
 /* ---- The token ---- */
 
-/* It becomes a header's value: with a line break in it, it would become other headers as well. */
-static bool check_token(const char *token, size_t n, const char *where, struct error *e)
+static void token_came(void *arg, struct sealed *token, const struct error *e)
 {
-        const char *wrong = NULL;
+        struct container *c = arg;
+        struct error copy = *e;
 
-        if (n == 0)
-                wrong = "it is empty";
-        for (size_t i = 0; i < n; i++)
-                if (token[i] == '\r' || token[i] == '\n')
-                        wrong = "it holds a line break";
-                else if (!wrong && (unsigned char) token[i] < ' ')
-                        wrong = "it holds a control character";
-        if (!wrong)
-                return true;
-        error_set(e, "08001", "the token in %s is no good: %s", where, wrong);
-        return error_hint(e, "It must be the token alone, without an end of line.");
-}
-
-static void read_token(void *arg)
-{
-        struct reading *r = arg;
-        struct bytes content;
-        int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-        bytes_init(&content, TOKEN_LIMIT);
-        if (fd < 0 || !shared_read_all(fd, &content)) {
-                error_set(&r->error, "08001", "%s (" TOKEN_FILE "): %s", r->path,
-                          strerrordesc_np(errno));
-                error_hint(&r->error, "The broker's user must be able to read it.");
-        } else {
-                size_t n = bytes_length(&content);
-                const char *token = n ? (const char *) bytes_data(&content) : "";
-
-                if (check_token(token, n, r->path, &r->error))
-                        r->token = sealed_new(token, n);
-        }
-        bytes_wipe(&content);
-        if (fd >= 0)
-                close(fd);
-}
-
-static void token_read(void *arg)
-{
-        struct reading *r = arg;
-        struct container *c = r->container;
-
-        if (c) {
-                c->reading = NULL;
-                sealed_free(c->token);
-                c->token = TAKE(r->token);
-                if (c->token)
-                        find_it(c);
-                else
-                        fail(c, &r->error);
-        }
-        sealed_free(r->token);
-        free(r->path);
-        free(r);
+        c->reading = NULL;
+        sealed_free(c->token);
+        c->token = token;
+        if (token)
+                find_it(c);
+        else
+                fail(c, &copy);
 }
 
 /* The file is read for each asking: EKS writes a new token into it. */
 static void ask(void *arg)
 {
         struct container *c = arg;
-        struct reading *r;
 
-        if (error_is_set(&c->wrong)) {
+        if (error_is_set(&c->wrong))
                 lease_refuse(c->lease, &c->wrong);
-        } else if (c->token_path) {
-                r = own_new(struct reading);
-                r->container = c;
-                r->path = own_string(c->token_path);
-                c->reading = r;
-                work_submit(c->l, read_token, token_read, r);
-        } else {
+        else if (c->token_path)
+                c->reading = token_read(c->l, c->token_path, TOKEN_FILE, token_came, c);
+        else
                 find_it(c);
-        }
 }
 
 /* ---- Making one ---- */
@@ -382,7 +316,7 @@ struct container *container_new(struct loop *l, struct http *http,
                 return c;
         if (path && *path)
                 c->token_path = own_string(path);
-        else if (token && *token && check_token(token, strlen(token), TOKEN, &c->wrong))
+        else if (token && *token && token_check(token, strlen(token), TOKEN, &c->wrong))
                 c->token = sealed_new(token, strlen(token));
         return c;
 }
@@ -392,8 +326,6 @@ void container_free(struct container *c)
         if (!c)
                 return;
         stop(c);
-        if (c->reading)
-                c->reading->container = NULL;
         lease_free(c->lease);
         sealed_free(c->token);
         free(c->url);

@@ -32,16 +32,20 @@ bool endpoint_is_region(const char *region)
 
 struct partition {
         const char *prefix, *suffix;
-        bool dual_stack; /* under the ordinary name; elsewhere it has one of its own */
+        const char *dual_stack; /* the suffix for that; NULL = not known here */
 };
 
 static const struct partition *partition_of(const char *region)
 {
         static const struct partition partitions[] = {
-                {"cn-", "amazonaws.com.cn", true},     {"us-gov-", "amazonaws.com", true},
-                {"eusc-", "amazonaws.eu", false},      {"us-iso-", "c2s.ic.gov", false},
-                {"us-isob-", "sc2s.sgov.gov", false},  {"eu-isoe-", "cloud.adc-e.uk", false},
-                {"us-isof-", "csp.hci.ic.gov", false}, {"", "amazonaws.com", true},
+                {"cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
+                {"us-gov-", "amazonaws.com", "api.aws"},
+                {"eusc-", "amazonaws.eu", NULL},
+                {"us-iso-", "c2s.ic.gov", NULL},
+                {"us-isob-", "sc2s.sgov.gov", NULL},
+                {"eu-isoe-", "cloud.adc-e.uk", NULL},
+                {"us-isof-", "csp.hci.ic.gov", NULL},
+                {"", "amazonaws.com", "api.aws"},
         };
         const struct partition *p = partitions;
 
@@ -50,21 +54,62 @@ static const struct partition *partition_of(const char *region)
         return p;
 }
 
+static void set_host(struct endpoint *out, const char *service, const char *region,
+                     const char *suffix)
+{
+        *out = (struct endpoint){.tls = true, .path = "/"};
+        snprintf(out->host, sizeof out->host, "%s.%s.%s", service, region, suffix);
+        memcpy(out->authority, out->host, sizeof out->host);
+}
+
+static bool check_dual_stack(const char *region, bool wanted, struct error *e)
+{
+        if (!wanted || partition_of(region)->dual_stack)
+                return true;
+        error_set(e, "08001", "a dual-stack endpoint in region %s is not in this version", region);
+        return error_hint(e, "Unset AWS_USE_DUALSTACK_ENDPOINT, or set aws.endpoint_url.");
+}
+
+/* Dual-stack is the ordinary name where it is known. */
 bool endpoint_of_region(const char *region, bool fips, bool dual_stack, struct endpoint *out,
                         struct error *e)
 {
-        const struct partition *p = partition_of(region);
-
-        if (dual_stack && !p->dual_stack) {
-                error_set(e, "08001", "a dual-stack endpoint in region %s is not in this version",
-                          region);
-                return error_hint(e, "Unset AWS_USE_DUALSTACK_ENDPOINT, or set aws.endpoint_url.");
-        }
-        *out = (struct endpoint){.tls = true, .path = "/"};
-        snprintf(out->host, sizeof out->host, "secretsmanager%s.%s.%s", fips ? "-fips" : "", region,
-                 p->suffix);
-        memcpy(out->authority, out->host, sizeof out->host);
+        if (!check_dual_stack(region, dual_stack, e))
+                return false;
+        set_host(out, fips ? "secretsmanager-fips" : "secretsmanager", region,
+                 partition_of(region)->suffix);
         return true;
+}
+
+bool endpoint_of_sts(const char *region, bool fips, bool dual_stack, struct endpoint *out,
+                     struct error *e)
+{
+        const struct partition *p = partition_of(region);
+        bool gov = starts(region, "us-gov-"); /* where the ordinary name is FIPS */
+
+        if (!check_dual_stack(region, dual_stack, e))
+                return false;
+        set_host(out, fips && (!gov || dual_stack) ? "sts-fips" : "sts", region,
+                 dual_stack ? p->dual_stack : p->suffix);
+        return true;
+}
+
+bool endpoint_of_legacy_sts(const char *region, struct endpoint *out)
+{
+        static const char *const regions[] = {
+                "ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1",
+                "eu-central-1",   "eu-north-1", "eu-west-1",      "eu-west-2",      "eu-west-3",
+                "sa-east-1",      "us-east-1",  "us-east-2",      "us-west-1",      "us-west-2",
+        };
+
+        for (size_t i = 0; i < sizeof regions / sizeof *regions; i++)
+                if (strcmp(regions[i], region) == 0) {
+                        *out = (struct endpoint){.tls = true, .path = "/"};
+                        snprintf(out->host, sizeof out->host, "sts.amazonaws.com");
+                        memcpy(out->authority, out->host, sizeof out->host);
+                        return true;
+                }
+        return false;
 }
 
 /* ---- URLs ---- */

@@ -25,9 +25,14 @@ struct endpoint {
 const char *endpoint_split(const char *url, struct endpoint *out, const char **rest);
 /* http:// only to this machine; no user, query or fragment. */
 bool endpoint_parse(const char *url, struct endpoint *out, struct error *e);
-/* The service's own in a region. */
+/* Secrets Manager's own in a region, and STS's. */
 bool endpoint_of_region(const char *region, bool fips, bool dual_stack, struct endpoint *out,
                         struct error *e);
+bool endpoint_of_sts(const char *region, bool fips, bool dual_stack, struct endpoint *out,
+                     struct error *e);
+/* AWS_STS_REGIONAL_ENDPOINTS=legacy means sts.amazonaws.com for the regions that were there before
+ * it: true for those. It signs as us-east-1. */
+bool endpoint_of_legacy_sts(const char *region, struct endpoint *out);
 /* 1 to 63 of a-z, 0-9 and '-', neither first nor last a '-': safe in a host name. */
 bool endpoint_is_region(const char *region);
 

@@ -14,6 +14,7 @@ enum {
         ROLE_SIZE = 129,
         TOKEN_SIZE = 1024,
         ANSWER_LIMIT = 65536,
+        JUST_NOW_MS = 1000, /* so long a failure answers all who ask for the region */
 };
 
 #define TOKEN_TTL     "21600" /* six hours, the longest that is granted */
@@ -23,12 +24,14 @@ enum {
 #define TIMEOUT       "AWS_METADATA_SERVICE_TIMEOUT"
 #define NUM_ATTEMPTS  "AWS_METADATA_SERVICE_NUM_ATTEMPTS"
 #define ROLES         "/latest/meta-data/iam/security-credentials/"
+#define REGION        "/latest/meta-data/placement/region"
 
-/* One asking is a walk through these. */
+/* One asking is a walk through these: to the keys, or to the region. */
 #define STEPS(X)                                                                                   \
         X(TOKEN, "its session token")                                                              \
         X(ROLE, "the instance's role")                                                             \
-        X(KEYS, "the role's credentials")
+        X(KEYS, "the role's credentials")                                                          \
+        X(REGION, "the instance's region")
 
 enum step {
 #define X(name, text) STEP_##name,
@@ -36,25 +39,35 @@ enum step {
 #undef X
 };
 
-struct imds {
-        struct loop *l;
-        struct http *http;
-        struct lease *lease;
-        struct error wrong; /* the variables are no good: nobody is asked */
-        char *base;         /* http://169.254.169.254 */
-        unsigned timeout_ms, attempts_max;
-
+/* It waits for an exchange or `again`. */
+struct walk {
+        struct imds *imds;
+        bool to_region;
         struct sealed *token;
         uint64_t token_until;
-        char role[ROLE_SIZE];
-
-        /* One asking: it waits for an exchange or `again`. */
         enum step step;
         unsigned attempts; /* of this step */
         bool other_token;  /* a token was refused once, and another one got */
         struct http_exchange *exchange;
         uint64_t began; /* the exchange */
         struct deadline again;
+};
+
+struct imds {
+        struct loop *l;
+        struct http *http;
+        struct lease *lease;
+        struct lease_user user;
+        struct error wrong; /* the variables are no good: nobody is asked */
+        char *base;         /* http://169.254.169.254 */
+        unsigned timeout_ms, attempts_max;
+
+        char role[ROLE_SIZE];
+        char region[ENDPOINT_REGION];
+        bool asking_region;
+        struct error region_error; /* of the last asking, if it failed */
+        uint64_t region_failed_at;
+        struct walk keys_walk, region_walk;
 };
 
 static const char *step_name(enum step step)
@@ -70,181 +83,224 @@ static const char *step_name(enum step step)
 
 /* ---- The end of an asking ---- */
 
-static void stop(struct imds *m)
+static void stop(struct walk *w)
 {
-        http_cancel(TAKE(m->exchange));
-        loop_clear(m->l, &m->again);
+        http_cancel(TAKE(w->exchange));
+        loop_clear(w->imds->l, &w->again);
 }
 
-static void fail(struct imds *m, struct error *e)
+static void refuse_region(struct imds *m, const struct error *e)
 {
-        stop(m);
-        error_context(e, "instance metadata: %s", step_name(m->step));
-        lease_refuse(m->lease, e);
+        m->asking_region = false;
+        m->region_error = *e;
+        m->region_failed_at = loop_now(m->l);
+        m->user.settled(m->user.arg);
+}
+
+static void fail(struct walk *w, struct error *e)
+{
+        stop(w);
+        error_context(e, "instance metadata: %s", step_name(w->step));
+        if (w->to_region)
+                refuse_region(w->imds, e);
+        else
+                lease_refuse(w->imds->lease, e);
 }
 
 /* Whoever waits for the token's answer as long as that is in a container, mostly: its packets have
  * one hop too many to go, and are dropped on their way back. */
-static void fail_unanswered(struct imds *m, const struct error *e)
+static void fail_unanswered(struct walk *w, const struct error *e)
 {
-        bool waited = loop_now(m->l) - m->began + 10 >= m->timeout_ms;
+        bool waited = loop_now(w->imds->l) - w->began + 10 >= w->imds->timeout_ms;
         struct error copy = *e;
 
         copy.hint[0] = 0;
-        if (waited && m->step == STEP_TOKEN)
+        if (waited && w->step == STEP_TOKEN)
                 error_hint(&copy, "On EC2 in a container, set HttpPutResponseHopLimit of the "
                                   "instance to 2. Elsewhere, give the broker other credentials, "
                                   "and set " DISABLED "=true.");
         else
                 error_hint(&copy, "Elsewhere than on EC2, give the broker other credentials, and "
                                   "set " DISABLED "=true.");
-        fail(m, &copy);
+        fail(w, &copy);
 }
 
-static void fail_refused(struct imds *m, int status)
+static void fail_refused(struct walk *w, int status)
 {
         struct error e = {0};
 
-        if (m->step == STEP_ROLE && (status == 404 || status == 200)) {
+        if (w->step == STEP_ROLE && (status == 404 || status == 200)) {
                 error_set(&e, "08001", "no role is attached to the instance");
                 error_hint(&e, "Attach an instance profile, or give the broker other credentials.");
-        } else if (m->step == STEP_TOKEN) {
+        } else if (w->step == STEP_TOKEN) {
                 error_set(&e, "08001", "status %d, so it does not offer IMDSv2", status);
                 error_hint(&e, "Switch on the instance's metadata service, version 2.");
         } else {
                 error_set(&e, "08001", "status %d", status);
                 error_hint(&e, "Check the instance profile of this instance.");
         }
-        fail(m, &e);
+        fail(w, &e);
 }
 
-static void fail_strange(struct imds *m, const char *what)
+static void fail_strange(struct walk *w, const char *what)
 {
         struct error e = {0};
 
         error_set(&e, "08001", "%s", what);
         error_hint(&e, "Check what answers at 169.254.169.254, or at " ENDPOINT ".");
-        fail(m, &e);
+        fail(w, &e);
 }
 
 /* ---- Steps ---- */
 
-static void send(struct imds *m);
+static void send(struct walk *w);
 
-static void go(struct imds *m, enum step step)
+static void go(struct walk *w, enum step step)
 {
-        m->step = step;
-        m->attempts = 0;
-        send(m);
+        w->step = step;
+        w->attempts = 0;
+        send(w);
 }
 
-static void drop_token(struct imds *m)
+static void drop_token(struct walk *w)
 {
-        sealed_free(TAKE(m->token));
+        sealed_free(TAKE(w->token));
 }
 
-static void take_token(struct imds *m, const struct http_answer *a)
+static void take_token(struct walk *w, const struct http_answer *a)
 {
-        drop_token(m);
+        drop_token(w);
         if (a->body_size == 0 || a->body_size > TOKEN_SIZE ||
             !aws_credentials_is_visible(a->body, a->body_size)) {
-                fail_strange(m, "what it gave is no token");
+                fail_strange(w, "what it gave is no token");
                 return;
         }
-        m->token = sealed_new(a->body, a->body_size);
-        m->token_until = m->began + TOKEN_MS;
-        go(m, STEP_ROLE);
+        w->token = sealed_new(a->body, a->body_size);
+        w->token_until = w->began + TOKEN_MS;
+        go(w, w->to_region ? STEP_REGION : STEP_ROLE);
 }
 
 /* The first line; there is one role an instance. */
-static void take_role(struct imds *m, const struct http_answer *a)
+static void take_role(struct walk *w, const struct http_answer *a)
 {
         static const char allowed[] =
                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+=,.@_-";
         size_t n = strcspn(a->body, "\r\n");
 
         if (n == 0) {
-                fail_refused(m, a->status);
+                fail_refused(w, a->status);
                 return;
         }
-        if (n >= sizeof m->role || strspn(a->body, allowed) < n) {
-                fail_strange(m, "what it gave is no role's name");
+        if (n >= sizeof w->imds->role || strspn(a->body, allowed) < n) {
+                fail_strange(w, "what it gave is no role's name");
                 return;
         }
-        memcpy(m->role, a->body, n);
-        m->role[n] = 0;
-        go(m, STEP_KEYS);
+        memcpy(w->imds->role, a->body, n);
+        w->imds->role[n] = 0;
+        go(w, STEP_KEYS);
 }
 
-static void take_keys(struct imds *m, const struct http_answer *a)
+static void take_keys(struct walk *w, const struct http_answer *a)
 {
         struct aws_credentials credentials;
         struct error e = {0};
 
         if (aws_credentials_read(a->body, a->body_size, &credentials, &e)) {
-                stop(m);
-                lease_grant(m->lease, &credentials, a->date);
+                stop(w);
+                lease_grant(w->imds->lease, &credentials, a->date);
                 return;
         }
-        error_hint(&e, "Check role %s: its trust policy must name ec2.amazonaws.com.", m->role);
-        fail(m, &e);
+        error_hint(&e, "Check role %s: its trust policy must name ec2.amazonaws.com.",
+                   w->imds->role);
+        fail(w, &e);
+}
+
+static void take_region(struct walk *w, const struct http_answer *a)
+{
+        struct imds *m = w->imds;
+        size_t n = strcspn(a->body, "\r\n");
+
+        if (n < sizeof m->region)
+                memcpy(m->region, a->body, n);
+        m->region[n < sizeof m->region ? n : 0] = 0;
+        if (!endpoint_is_region(m->region)) {
+                m->region[0] = 0;
+                fail_strange(w, "what it gave is no region");
+                return;
+        }
+        stop(w);
+        m->asking_region = false;
+        m->user.settled(m->user.arg);
 }
 
 static void again_expired(struct deadline *d)
 {
-        send(container_of(d, struct imds, again));
+        send(container_of(d, struct walk, again));
 }
 
-static bool try_again(struct imds *m)
+static bool try_again(struct walk *w)
 {
-        if (m->attempts >= m->attempts_max)
+        if (w->attempts >= w->imds->attempts_max)
                 return false;
-        loop_set(m->l, &m->again, loop_now(m->l) + PAUSE_MS);
+        loop_set(w->imds->l, &w->again, loop_now(w->imds->l) + PAUSE_MS);
         return true;
 }
 
 /* A token may end before its time: the instance was moved, or its clock. */
-static bool get_other_token(struct imds *m)
+static bool get_other_token(struct walk *w)
 {
-        if (m->other_token)
+        if (w->other_token)
                 return false;
-        m->other_token = true;
-        drop_token(m);
-        go(m, STEP_TOKEN);
+        w->other_token = true;
+        drop_token(w);
+        go(w, STEP_TOKEN);
         return true;
 }
 
 static void answered(void *arg, const struct http_answer *a, const struct error *e)
 {
-        static void (*const take[])(struct imds *, const struct http_answer *) = {
-                [STEP_TOKEN] = take_token, [STEP_ROLE] = take_role, [STEP_KEYS] = take_keys};
-        struct imds *m = arg;
+        static void (*const take[])(struct walk *,
+                                    const struct http_answer *) = {[STEP_TOKEN] = take_token,
+                                                                   [STEP_ROLE] = take_role,
+                                                                   [STEP_KEYS] = take_keys,
+                                                                   [STEP_REGION] = take_region};
+        struct walk *w = arg;
         bool passes = a->status == 0 || a->status == 429 || a->status >= 500;
 
-        m->exchange = NULL;
+        w->exchange = NULL;
         if (a->status == 200)
-                take[m->step](m, a);
-        else if (passes && try_again(m))
+                take[w->step](w, a);
+        else if (passes && try_again(w))
                 return;
         else if (a->status == 0)
-                fail_unanswered(m, e);
-        else if (a->status != 401 || m->step == STEP_TOKEN || !get_other_token(m))
-                fail_refused(m, a->status);
+                fail_unanswered(w, e);
+        else if (a->status != 401 || w->step == STEP_TOKEN || !get_other_token(w))
+                fail_refused(w, a->status);
 }
 
-static void send(struct imds *m)
+static char *own_url(const struct walk *w)
 {
-        bool put = m->step == STEP_TOKEN;
-        OWN(free)
-        char *url = own_format("%s%s%s", m->base, put ? "/latest/api/token" : ROLES,
-                               m->step == STEP_KEYS ? m->role : "");
+        static const char *const paths[] = {[STEP_TOKEN] = "/latest/api/token",
+                                            [STEP_ROLE] = ROLES,
+                                            [STEP_KEYS] = ROLES,
+                                            [STEP_REGION] = REGION};
+
+        return own_format("%s%s%s", w->imds->base, paths[w->step],
+                          w->step == STEP_KEYS ? w->imds->role : "");
+}
+
+static void send(struct walk *w)
+{
+        struct imds *m = w->imds;
+        bool put = w->step == STEP_TOKEN;
+        OWN(free) char *url = own_url(w);
         struct http_header header = {"X-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL};
 
         if (!put)
-                header = (struct http_header){"X-aws-ec2-metadata-token", sealed_open(m->token)};
-        m->attempts++;
-        m->began = loop_now(m->l);
-        m->exchange = http_start(m->http,
+                header = (struct http_header){"X-aws-ec2-metadata-token", sealed_open(w->token)};
+        w->attempts++;
+        w->began = loop_now(m->l);
+        w->exchange = http_start(m->http,
                                  &(struct http_request){.method = put ? "PUT" : "GET",
                                                         .url = url,
                                                         .headers = &header,
@@ -253,18 +309,45 @@ static void send(struct imds *m)
                                                         .timeout_ms = m->timeout_ms,
                                                         .answer_limit = ANSWER_LIMIT,
                                                         .no_proxy = true},
-                                 answered, m);
+                                 answered, w);
+}
+
+static void begin(struct walk *w)
+{
+        w->other_token = false;
+        if (w->token && loop_now(w->imds->l) < w->token_until)
+                go(w, w->to_region ? STEP_REGION : STEP_ROLE);
+        else
+                go(w, STEP_TOKEN);
 }
 
 static void ask(void *arg)
 {
         struct imds *m = arg;
 
-        m->other_token = false;
         if (error_is_set(&m->wrong))
                 lease_refuse(m->lease, &m->wrong);
         else
-                go(m, m->token && loop_now(m->l) < m->token_until ? STEP_ROLE : STEP_TOKEN);
+                begin(&m->keys_walk);
+}
+
+enum lease_state imds_region(struct imds *m, const char **region, struct error *e)
+{
+        bool just_now = error_is_set(&m->region_error) &&
+                        loop_now(m->l) < m->region_failed_at + JUST_NOW_MS;
+
+        *region = m->region;
+        if (m->region[0])
+                return LEASE_GOOD;
+        if (error_is_set(&m->wrong) || just_now) {
+                *e = error_is_set(&m->wrong) ? m->wrong : m->region_error;
+                return LEASE_FAILED;
+        }
+        if (!m->asking_region) {
+                m->asking_region = true;
+                begin(&m->region_walk);
+        }
+        return LEASE_WAITING;
 }
 
 /* ---- Making one ---- */
@@ -320,6 +403,13 @@ static bool set_number(struct imds *m, const char *name, const char *text, doubl
         return true;
 }
 
+static void init_walk(struct walk *w, struct imds *m, bool to_region)
+{
+        w->imds = m;
+        w->to_region = to_region;
+        deadline_init(&w->again, again_expired);
+}
+
 struct imds *imds_new(struct loop *l, struct http *http, const char *(*getenv_)(const char *name),
                       const struct lease_user *user)
 {
@@ -338,7 +428,9 @@ struct imds *imds_new(struct loop *l, struct http *http, const char *(*getenv_)(
                 &(struct lease_provider){
                         .name = "instance metadata", .ask = ask, .arg = m, .outlives = true},
                 user);
-        deadline_init(&m->again, again_expired);
+        m->user = *user;
+        init_walk(&m->keys_walk, m, false);
+        init_walk(&m->region_walk, m, true);
         if (set_base(m, set(getenv_, ENDPOINT), set(getenv_, ENDPOINT_MODE)) &&
             set_number(m, TIMEOUT, set(getenv_, TIMEOUT), 0.1, 10, 1000, &m->timeout_ms))
                 set_number(m, NUM_ATTEMPTS, set(getenv_, NUM_ATTEMPTS), 1, 10, 1, &m->attempts_max);
@@ -349,9 +441,11 @@ void imds_free(struct imds *m)
 {
         if (!m)
                 return;
-        stop(m);
+        stop(&m->keys_walk);
+        stop(&m->region_walk);
+        drop_token(&m->keys_walk);
+        drop_token(&m->region_walk);
         lease_free(m->lease);
-        drop_token(m);
         free(m->base);
         free(m);
 }

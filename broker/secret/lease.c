@@ -64,11 +64,12 @@ static void again_expired(struct deadline *d)
                 ask(s);
 }
 
-/* Sets when to ask without being asked. Those that may outlive their time are given till then. */
+/* Sets when to ask without being asked. Expired ones are given till then: where nobody gives
+ * others, the service may still take them, and says so if not. */
 static void ask_at(struct lease *s, uint64_t at)
 {
         loop_set(s->l, &s->again, at);
-        if (s->provider.outlives && s->good_until < at)
+        if (s->good_until < at)
                 s->good_until = at;
 }
 

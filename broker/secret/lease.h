@@ -1,5 +1,6 @@
 /* Temporary credentials: kept, asked for anew before they expire, asked for once at a time however
- * many want them. How they are asked for is the provider's business. */
+ * many want them. While their provider fails, expired ones are used on until the service refuses
+ * them. How they are asked for is the provider's business. */
 #ifndef PGB_SECRET_LEASE_H
 #define PGB_SECRET_LEASE_H
 
@@ -15,7 +16,8 @@ struct lease_provider {
          * within ask() where no one needs to be asked. */
         void (*ask)(void *arg);
         void *arg;
-        bool outlives;                  /* expired ones are used while no others can be had */
+        bool outlives;                  /* what it gives may have expired: it has no others, and
+                                           the service knows */
 };
 
 struct lease_user {

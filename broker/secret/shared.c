@@ -7,13 +7,9 @@
 #include <unistd.h>
 #include "base/bytes.h"
 #include "secret/profile.h"
+#include "secret/shared_way.h"
 
 enum { FILE_LIMIT = 1 << 20 };
-
-/* What a profile may hold that this version has no provider for, in the order in which AWS's own
- * SDKs would use it: some before static keys, some only without them. */
-static const char *const before_keys[] = {"role_arn", "sso_session", "sso_start_url"};
-static const char *const after_keys[] = {"login_session", "credential_process"};
 
 static const char *const setting_names[] = {
 #define X(name) #name,
@@ -77,12 +73,12 @@ void shared_free(struct shared *s)
         free(s->credentials_path);
         free(s->config_path);
         free(s->profile);
-        free(s->access_key_id);
-        sealed_free(s->secret_access_key);
-        sealed_free(s->session_token);
+        shared_way_clear(&s->way);
+        shared_way_clear(&s->source);
         for (int i = 0; i < SHARED_COUNT; i++)
                 free(s->settings[i]);
-        free(s->service_endpoint);
+        for (int i = 0; i < SHARED_SERVICES; i++)
+                free(s->endpoints[i]);
         free(s);
 }
 
@@ -134,111 +130,47 @@ static bool read_file(const char *path, struct profile **out, struct error *e)
 
 /* ---- One profile of both files ---- */
 
-struct files {
-        const struct profile *credentials, *config;
-        const char *name, *config_kind; /* [profile NAME]; [default] may stand without the word */
-};
-
-/* For one key the credentials file wins. */
-static const char *get(const struct files *f, const char *key)
+static void take_settings(struct shared *s, const struct shared_files *f)
 {
-        const char *value =
-                f->credentials ? profile_get(f->credentials, "", f->name, NULL, key) : NULL;
-
-        if (!value && f->config)
-                value = profile_get(f->config, f->config_kind, f->name, NULL, key);
-        return value;
-}
-
-static bool refuse(struct shared *s, const char *what)
-{
-        error_set(&s->error, "08001", "profile %s: %s is not in this version", s->profile, what);
-        error_hint(&s->error, "Give the broker aws_access_key_id and aws_secret_access_key, in a "
-                              "profile or in the environment.");
-        s->offer = SHARED_REFUSED;
-        return false;
-}
-
-static bool refuse_any(struct shared *s, const struct files *f, const char *const *keys, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                if (get(f, keys[i]))
-                        return refuse(s, keys[i]);
-        return true;
-}
-
-static struct sealed *seal(const char *text)
-{
-        return text ? sealed_new(text, strlen(text)) : NULL;
-}
-
-static void take_keys(struct shared *s, const struct files *f)
-{
-        const char *id = get(f, "aws_access_key_id"), *key = get(f, "aws_secret_access_key");
-
-        if (!refuse_any(s, f, before_keys, sizeof before_keys / sizeof *before_keys))
-                return;
-        if (!id && !key) {
-                refuse_any(s, f, after_keys, sizeof after_keys / sizeof *after_keys);
-                return;
-        }
-        if (!id || !key) {
-                error_set(&s->error, "08001", "profile %s: %s is missing", s->profile,
-                          id ? "aws_secret_access_key" : "aws_access_key_id");
-                error_hint(&s->error,
-                           "Set both aws_access_key_id and aws_secret_access_key, or none.");
-                s->offer = SHARED_REFUSED;
-                return;
-        }
-        s->access_key_id = own_string(id);
-        s->secret_access_key = seal(key);
-        s->session_token = seal(get(f, "aws_session_token"));
-        s->offer = SHARED_KEYS;
-}
-
-static void take_settings(struct shared *s, const struct files *f)
-{
-        const char *services = get(f, "services");
-        const char *endpoint = NULL;
+        static const char *const services[] = {
+                [SHARED_SECRETS_MANAGER] = "secrets_manager", [SHARED_STS] = "sts"};
+        const char *section = shared_get(f, s->profile, "services");
 
         for (int i = 0; i < SHARED_COUNT; i++)
-                s->settings[i] = own_string(get(f, setting_names[i]));
-        if (services && f->config)
-                endpoint = profile_get(f->config, "services", services, "secrets_manager",
-                                       "endpoint_url");
-        s->service_endpoint = own_string(endpoint);
+                s->settings[i] = own_string(shared_get(f, s->profile, setting_names[i]));
+        for (int i = 0; i < SHARED_SERVICES && section && f->config; i++)
+                s->endpoints[i] = own_string(
+                        profile_get(f->config, "services", section, services[i], "endpoint_url"));
 }
 
-static void take_profile(struct shared *s, const struct profile *credentials,
-                         const struct profile *config)
+static void take_profile(struct shared *s, const struct shared_files *f)
 {
-        struct files f = {credentials, config, s->profile, "profile"};
-        bool plain = config && strcmp(s->profile, "default") == 0 &&
-                     !profile_has(config, "profile", s->profile);
-
-        if (plain)
-                f.config_kind = "";
-        if (s->profile_wanted && !(credentials && profile_has(credentials, "", s->profile)) &&
-            !(config && profile_has(config, f.config_kind, s->profile))) {
-                error_set(&s->error, "08001", "there is no profile %s (AWS_PROFILE) in %s or %s",
-                          s->profile, s->credentials_path ? s->credentials_path : "(no HOME)",
+        if (s->profile_wanted && !shared_has_profile(f, s->profile)) {
+                error_set(&s->way.error, "08001",
+                          "there is no profile %s (AWS_PROFILE) in %s or %s", s->profile,
+                          s->credentials_path ? s->credentials_path : "(no HOME)",
                           s->config_path ? s->config_path : "(no HOME)");
-                s->offer = SHARED_REFUSED;
+                s->way.offer = SHARED_REFUSED;
                 return;
         }
-        take_keys(s, &f);
-        take_settings(s, &f);
+        shared_find_ways(f, s->profile, &s->way, &s->source);
+        take_settings(s, f);
 }
 
 void shared_read(struct shared *s)
 {
         struct profile *credentials = NULL, *config = NULL;
 
-        if (read_file(s->credentials_path, &credentials, &s->error) &&
-            read_file(s->config_path, &config, &s->error))
-                take_profile(s, credentials, config);
+        if (read_file(s->credentials_path, &credentials, &s->way.error) &&
+            read_file(s->config_path, &config, &s->way.error))
+                take_profile(s, &(struct shared_files){credentials, config});
         else
-                s->offer = SHARED_REFUSED;
+                s->way.offer = SHARED_REFUSED;
         profile_free(credentials);
         profile_free(config);
+}
+
+bool shared_same(const struct shared *a, const struct shared *b)
+{
+        return shared_same_way(&a->way, &b->way) && shared_same_way(&a->source, &b->source);
 }

@@ -213,7 +213,10 @@ static bool make_aws(struct source *s, struct http *http, struct chain *chain,
                                e);
         if (!s->aws)
                 return error_context(e, "environment %s", s->environment);
-        s->name = own_format("secretsmanager %s %s", source_aws_region(s->aws), name);
+
+        const char *region = source_aws_region(s->aws);
+
+        s->name = own_format("secretsmanager %s %s", *region ? region : "(instance's region)", name);
         return true;
 }
 

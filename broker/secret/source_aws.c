@@ -3,22 +3,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/random.h>
 #include <time.h>
 #include "base/expect.h"
+#include "secret/attempts.h"
 #include "secret/endpoint.h"
 #include "secret/sigv4.h"
 
 enum {
-        ATTEMPTS = 3,
         CONNECT_MS = 2000,
         ATTEMPT_MS = 5000,
         FETCH_MS = 12000,
-        SOON_MS = 50, /* first pauses; they double */
-        LATER_MS = 1000,
-        LEAST_MS = 200, /* with less time left than this no attempt is begun */
-        SKEW_S = 240,   /* AWS takes five minutes, mostly */
         ANSWER_LIMIT = 1 << 20,
 };
 
@@ -28,14 +22,12 @@ struct source_aws {
         struct chain *chain;
         struct log *log;
         char *secret_name;
-        char region[ENDPOINT_REGION];
+        char region[ENDPOINT_REGION]; /* "" = that of the instance, not asked for yet */
+        char *endpoint_url;           /* of the `aws` block */
         struct endpoint at;
         char *url, *ca_file;
         char *host, *database; /* what fills the document */
         struct document_endpoint fill;
-        uint32_t (*dice)(void *arg, uint32_t below);
-        void *dice_arg;
-        int64_t clock_offset; /* seconds that AWS's clock is ahead of ours */
 
         /* One fetch: it waits for a lookup, an exchange or `again`; `over` ends it in any case. */
         void (*done)(void *arg, struct source_answer *answer); /* NULL = no fetch */
@@ -44,23 +36,8 @@ struct source_aws {
         struct chain_lookup *lookup;
         struct http_exchange *exchange;
         struct deadline again, over;
-        unsigned attempts;
-        bool other_key, other_clock; /* each mended once in a fetch */
+        struct attempts attempts;
 };
-
-static uint32_t kernel_dice(void *arg, uint32_t below)
-{
-        uint32_t n = 0;
-
-        (void) arg;
-        expect(getrandom(&n, sizeof n, 0) == sizeof n);
-        return n % below;
-}
-
-static uint32_t throw(struct source_aws * s, uint32_t below)
-{
-        return below ? s->dice(s->dice_arg, below) : 0;
-}
 
 /* ---- The end of a fetch ---- */
 
@@ -92,7 +69,7 @@ static void finish_failed(struct source_aws *s, const struct answer *a)
         bool both = a->code[0] && a->message[0];
 
         /* Many brokers that met the same trouble don't come back together. */
-        answer.retry_ms = rule->retry_ms + throw(s, rule->retry_ms);
+        answer.retry_ms = rule->retry_ms + attempts_throw(&s->attempts, rule->retry_ms);
         memcpy(answer.request_id, a->request_id, sizeof answer.request_id);
         error_set(&answer.error, "08001", "Secrets Manager in %s, %s %s: %s%s%s", s->region,
                   s->secret_name, secret_stage_name(s->stage), a->code, both ? ": " : "",
@@ -139,7 +116,14 @@ static void over_expired(struct deadline *d)
 {
         struct source_aws *s = container_of(d, struct source_aws, over);
         struct answer late = {.kind = ANSWER_TROUBLE};
+        struct error e = {0};
 
+        if (s->lookup) {
+                error_set(&e, "08001", "AWS credentials: none within %d seconds", FETCH_MS / 1000);
+                error_hint(&e, "Check the provider that is configured; the broker goes on trying.");
+                finish_unasked(s, &e);
+                return;
+        }
         snprintf(late.message, sizeof late.message, "no answer within %d seconds", FETCH_MS / 1000);
         finish_failed(s, &late);
 }
@@ -151,61 +135,25 @@ static uint64_t time_left(const struct source_aws *s)
         return s->over.at > now ? s->over.at - now : 0;
 }
 
-/* Full jitter: anything up to a pause that doubles. False if there is no time left for it. */
-static bool pause_for(struct source_aws *s, uint32_t first_ms)
-{
-        uint32_t ms = s->attempts ? throw(s, first_ms << (s->attempts - 1)) : 0;
-
-        if (s->attempts >= ATTEMPTS || ms + LEAST_MS > time_left(s))
-                return false;
-        loop_set(s->l, &s->again, loop_now(s->l) + ms);
-        return true;
-}
-
-/* The server's clock is adopted where it is so far from ours that signatures fail. */
-static bool mend_clock(struct source_aws *s, long long date)
-{
-        int64_t ahead = date - (int64_t) time(NULL);
-        int64_t error = ahead - s->clock_offset;
-
-        if (s->other_clock || date == 0 || (error <= SKEW_S && error >= -SKEW_S))
-                return false;
-        s->other_clock = true;
-        s->clock_offset = ahead;
-        log_warn(s->log, "clock differs from Secrets Manager's, which is used for signing",
-                 log_int("ahead_s", ahead), log_str("secret", s->secret_name));
-        return true;
-}
-
-static bool mend_key(struct source_aws *s)
-{
-        if (s->other_key)
-                return false;
-        s->other_key = true;
-        chain_forget(s->chain);
-        return true;
-}
-
-/* A mended attempt doesn't wait, and is granted beyond the usual number. */
 static bool try_again(struct source_aws *s, enum answer_kind kind, long long date)
 {
-        switch (answer_rule(kind)->again) {
-        case ANSWER_SOON:
-                return pause_for(s, SOON_MS);
-        case ANSWER_LATER:
-                return pause_for(s, LATER_MS);
-        case ANSWER_OTHER_CLOCK:
-                if (!mend_clock(s, date) && !mend_key(s))
-                        return false;
-                break;
-        case ANSWER_OTHER_KEY:
-                if (!mend_key(s))
-                        return false;
-                break;
-        default:
+        uint32_t pause_ms;
+
+        switch (attempts_next(&s->attempts, kind, date, time(NULL), time_left(s), &pause_ms)) {
+        case ATTEMPTS_OVER:
                 return false;
+        case ATTEMPTS_OTHER_KEY:
+                chain_forget(s->chain);
+                break;
+        case ATTEMPTS_OTHER_CLOCK:
+                log_warn(s->log, "clock differs from Secrets Manager's, which is used for signing",
+                         log_int("ahead_s", s->attempts.ahead_s),
+                         log_str("secret", s->secret_name));
+                break;
+        case ATTEMPTS_AGAIN:
+                break;
         }
-        loop_set(s->l, &s->again, loop_now(s->l));
+        loop_set(s->l, &s->again, loop_now(s->l) + pause_ms);
         return true;
 }
 
@@ -278,7 +226,7 @@ static void sign_and_send(struct source_aws *s, const struct aws_credentials *cr
                                         .service = "secretsmanager",
                                         .access_key_id = credentials->access_key_id,
                                         .secret_access_key = credentials->secret_access_key,
-                                        .when = time(NULL) + s->clock_offset},
+                                        .when = time(NULL) + s->attempts.ahead_s},
                 &signature));
         headers[count++] = (struct sigv4_header){"X-Amz-Date", signature.date};
         headers[count++] = (struct sigv4_header){
@@ -299,10 +247,34 @@ static void got_credentials(void *arg, const struct aws_credentials *credentials
                 finish_unasked(s, e);
 }
 
+static bool choose_endpoint(struct source_aws *s, struct error *e);
+
+static void got_region(void *arg, const char *region, const struct error *e)
+{
+        struct source_aws *s = arg;
+        struct error wrong = {0};
+
+        s->lookup = NULL;
+        if (!region) {
+                finish_unasked(s, e);
+                return;
+        }
+        snprintf(s->region, sizeof s->region, "%s", region);
+        if (choose_endpoint(s, &wrong)) {
+                s->lookup = chain_get(s->chain, got_credentials, s);
+        } else {
+                s->region[0] = 0;
+                finish_unasked(s, &wrong);
+        }
+}
+
 static void attempt(struct source_aws *s)
 {
-        s->attempts++;
-        s->lookup = chain_get(s->chain, got_credentials, s);
+        s->attempts.made++;
+        if (s->region[0])
+                s->lookup = chain_get(s->chain, got_credentials, s);
+        else
+                s->lookup = chain_get_region(s->chain, got_region, s);
 }
 
 void source_aws_fetch(struct source_aws *s, enum secret_stage stage,
@@ -312,14 +284,14 @@ void source_aws_fetch(struct source_aws *s, enum secret_stage stage,
         s->done = done;
         s->arg = arg;
         s->stage = stage;
-        s->attempts = 0;
-        s->other_key = s->other_clock = false;
+        attempts_begin(&s->attempts);
         loop_set(s->l, &s->over, loop_now(s->l) + FETCH_MS);
         attempt(s);
 }
 
 /* ---- Region and endpoint ---- */
 
+/* Leaves it empty where the instance is to be asked. */
 static bool choose_region(struct source_aws *s, const struct source_aws_options *o, struct error *e)
 {
         struct arn arn = {0};
@@ -343,12 +315,12 @@ static bool choose_region(struct source_aws *s, const struct source_aws_options 
         }
         if (!region[0])
                 region = chain_setting(s->chain, "region");
-        if (!region[0]) {
+        if (!region[0] && !chain_has_instance(s->chain)) {
                 error_set(e, "08001", "no AWS region for secret %s", o->secret_name);
-                return error_hint(e, "Set secret_region, aws.region or AWS_REGION; the region of "
-                                     "instance metadata is not used in this version.");
+                return error_hint(e, "Set secret_region, aws.region or AWS_REGION; the instance is "
+                                     "not asked (AWS_EC2_METADATA_DISABLED).");
         }
-        if (!endpoint_is_region(region)) {
+        if (region[0] && !endpoint_is_region(region)) {
                 error_set(e, "08001", "\"%.64s\" is not an AWS region", region);
                 return error_hint(e, "Regions look like eu-west-1.");
         }
@@ -356,27 +328,29 @@ static bool choose_region(struct source_aws *s, const struct source_aws_options 
         return true;
 }
 
-static bool is_true(struct chain *c, const char *key)
+/* Not yet, where it depends on a region that is to be asked for. */
+static bool choose_endpoint(struct source_aws *s, struct error *e)
 {
-        return strcasecmp(chain_setting(c, key), "true") == 0;
-}
+        bool fips = chain_is_true(s->chain, "use_fips_endpoint");
+        bool dual_stack = chain_is_true(s->chain, "use_dualstack_endpoint");
+        const char *url = s->endpoint_url[0] ? s->endpoint_url
+                                             : chain_endpoint(s->chain, CHAIN_SECRETS_MANAGER);
 
-static bool choose_endpoint(struct source_aws *s, const struct source_aws_options *o,
-                            struct error *e)
-{
-        bool fips = is_true(s->chain, "use_fips_endpoint");
-        bool dual_stack = is_true(s->chain, "use_dualstack_endpoint");
-        const char *url = o->endpoint_url[0] ? o->endpoint_url : chain_endpoint(s->chain);
-
-        if (!url[0])
-                return endpoint_of_region(s->region, fips, dual_stack, &s->at, e);
-        if (fips || dual_stack) {
+        if (url[0] && (fips || dual_stack)) {
                 error_set(e, "08001",
                           "a custom endpoint and AWS_USE_%s_ENDPOINT exclude each other",
                           fips ? "FIPS" : "DUALSTACK");
                 return error_hint(e, "Leave one of the two out.");
         }
-        return endpoint_parse(url, &s->at, e);
+        if (!url[0] && !s->region[0])
+                return true;
+        if (url[0] ? !endpoint_parse(url, &s->at, e)
+                   : !endpoint_of_region(s->region, fips, dual_stack, &s->at, e))
+                return false;
+        free(s->url);
+        s->url = own_format("http%s://%s%s", s->at.tls ? "s" : "", s->at.authority, s->at.path);
+        chain_used_region(s->chain, s->region);
+        return true;
 }
 
 struct source_aws *source_aws_new(struct loop *l, struct http *http, struct chain *chain,
@@ -391,19 +365,19 @@ struct source_aws *source_aws_new(struct loop *l, struct http *http, struct chai
         s->log = log;
         deadline_init(&s->again, again_expired);
         deadline_init(&s->over, over_expired);
-        if (!choose_region(s, options, e) || !choose_endpoint(s, options, e))
+        s->endpoint_url = own_string(options->endpoint_url);
+        if (!choose_region(s, options, e) || !choose_endpoint(s, e))
                 return NULL;
 
         const char *ca_file = chain_setting(chain, "ca_bundle");
 
         s->secret_name = own_string(options->secret_name);
-        s->url = own_format("http%s://%s%s", s->at.tls ? "s" : "", s->at.authority, s->at.path);
         s->ca_file = *ca_file ? own_string(ca_file) : NULL;
         s->host = own_string(options->endpoint.host);
         s->database = own_string(options->endpoint.database);
         s->fill = (struct document_endpoint){s->host, options->endpoint.port, s->database};
-        s->dice = options->dice ? options->dice : kernel_dice;
-        s->dice_arg = options->dice_arg;
+        s->attempts.dice = options->dice;
+        s->attempts.dice_arg = options->dice_arg;
         return TAKE(s);
 }
 
@@ -413,6 +387,7 @@ void source_aws_free(struct source_aws *s)
                 return;
         stop(s);
         free(s->secret_name);
+        free(s->endpoint_url);
         free(s->url);
         free(s->ca_file);
         free(s->host);

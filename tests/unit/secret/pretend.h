@@ -20,6 +20,7 @@
 #include "io/http.h"
 #include "io/loop.h"
 #include "io/resolve.h"
+#include "io/run.h"
 #include "io/watch.h"
 #include "io/work.h"
 
@@ -31,6 +32,10 @@ struct loop {
         struct list deferred, works;
         const char *addresses[4];       /* of any name; none: it is not found */
         unsigned resolves;              /* under way */
+        const char *prints, *complains; /* by a program that is run */
+        int run_status;
+        unsigned runs, ran;             /* under way, in all */
+        char ran_words[256];
 };
 
 struct work {
@@ -222,6 +227,66 @@ struct watch_file *watch_file_new(struct loop *l, const char *path, void (*chang
 void watch_file_free(struct watch_file *w)
 {
         free(w);
+}
+
+/* ---- Running programs ---- */
+
+/* What the next one prints, and how it ends; NULL `prints`: it can't be run. It takes 20 ms. */
+struct run {
+        struct deadline deadline;
+        struct loop *loop;
+        struct run_result result;
+        void (*done)(void *arg, const struct run_result *result, const struct error *e);
+        void *arg;
+};
+
+static inline void pretend_ran(struct deadline *d)
+{
+        struct run *r = container_of(d, struct run, deadline);
+        struct error e = {0};
+
+        if (!r->result.ran)
+                error_set(&e, "08001", "no such file or directory");
+        r->loop->runs--;
+        r->done(r->arg, &r->result, r->result.ran ? NULL : &e);
+        free(r);
+}
+
+struct run *run_start(struct loop *l, const struct run_request *request,
+                      void (*done)(void *arg, const struct run_result *result,
+                                   const struct error *e),
+                      void *arg)
+{
+        struct run *r = own_new(struct run);
+        const char *prints = l->prints, *complains = l->complains ? l->complains : "";
+
+        r->loop = l;
+        r->done = done;
+        r->arg = arg;
+        r->result = (struct run_result){.ran = prints,
+                                        .status = l->run_status,
+                                        .output = prints,
+                                        .output_size = prints ? strlen(prints) : 0,
+                                        .complaint = complains,
+                                        .complaint_size = strlen(complains)};
+        l->runs++;
+        l->ran++;
+        snprintf(l->ran_words, sizeof l->ran_words, "%s", "");
+        for (char *const *word = request->words; *word; word++)
+                snprintf(l->ran_words + strlen(l->ran_words),
+                         sizeof l->ran_words - strlen(l->ran_words), "[%s]", *word);
+        deadline_init(&r->deadline, pretend_ran);
+        loop_set(l, &r->deadline, l->now + 20);
+        return r;
+}
+
+void run_cancel(struct run *r)
+{
+        if (!r)
+                return;
+        r->loop->runs--;
+        loop_clear(r->loop, &r->deadline);
+        free(r);
 }
 
 /* ---- HTTP ---- */

@@ -203,25 +203,26 @@ static void a_file_that_is_broken_is_named_with_the_line(void **state)
         assert_null(strstr(got.error, "s3cret"));
 }
 
-static void what_is_not_in_this_version_is_named(void **state)
+static void what_needs_a_person_is_refused_by_name(void **state)
 {
-        static const char *const keys[] = {"role_arn", "sso_session", "sso_start_url",
-                                           "login_session", "credential_process"};
+        static const char *const keys[] = {"sso_session", "sso_start_url", "login_session"};
 
         (void) state;
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
                 OWN(free) char *text = own_format("[default]\n%s = x\n", keys[i]);
-                OWN(free) char *expected = own_format("%s is not in this version", keys[i]);
+                OWN(free) char *expected =
+                        own_format("profile default: %s needs a person to log in", keys[i]);
 
                 write_file("config", text);
                 open_chain();
                 fails(expected);
+                assert_non_null(strstr(got.hint, "aws configure export-credentials"));
                 chain_free(TAKE(chain));
         }
-        unlink(config_path);
-        set_variable("AWS_WEB_IDENTITY_TOKEN_FILE", "x");
+        write_file("config", "[default]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=p\n"
+                             "mfa_serial=arn:aws:iam::1:mfa/me\n");
         open_chain();
-        fails("AWS_WEB_IDENTITY_TOKEN_FILE is set, and");
+        fails("profile default: mfa_serial asks for a code");
 }
 
 static void a_role_goes_before_static_keys_and_a_process_behind(void **state)
@@ -234,7 +235,377 @@ static void a_role_goes_before_static_keys_and_a_process_behind(void **state)
         chain_free(TAKE(chain));
         write_file("config", "[default]\nrole_arn=arn:aws:iam::1:role/x\n");
         open_chain();
-        fails("role_arn is not in this version");
+        fails("role_arn is set, and nothing to assume it with");
+}
+
+/* ---- Roles and processes ---- */
+
+#define ROLE "role_arn=arn:aws:iam::123456789012:role/forecaster\n"
+
+static const char sts_gives[] =
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>R1</AccessKeyId>"
+        "<SecretAccessKey>k</SecretAccessKey><SessionToken>t</SessionToken>"
+        "<Expiration>2030-03-17T18:46:40Z</Expiration></Credentials></AssumeRoleResult>"
+        "</AssumeRoleResponse>";
+
+static void answers(int status, const char *body);
+
+static void is_signed_by(unsigned i, const char *id)
+{
+        OWN(free) char *expected = own_format("Credential=%s/", id);
+
+        assert_non_null(strstr(http->requests[i].headers, expected));
+        assert_non_null(strstr(http->requests[i].headers, "/eu-west-1/sts/aws4_request"));
+}
+
+static void in_a_region(void)
+{
+        set_variable("AWS_REGION", "eu-west-1");
+}
+
+static void a_web_identity_of_the_environment_goes_before_profiles(void **state)
+{
+        OWN(free) char *path = pretend_file(folder, "token", "s3cret-jwt");
+
+        (void) state;
+        in_a_region();
+        write_file("credentials", "[default]\naws_access_key_id=F\naws_secret_access_key=s\n");
+        set_variable("AWS_WEB_IDENTITY_TOKEN_FILE", path);
+        open_chain();
+        fails("environment: AWS_WEB_IDENTITY_TOKEN_FILE is set, AWS_ROLE_ARN is not");
+        chain_free(TAKE(chain));
+        set_variable("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/irsa");
+        set_variable("AWS_ROLE_SESSION_NAME", "pod-1");
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "web identity");
+        assert_string_equal(http->requests[0].url, "https://sts.eu-west-1.amazonaws.com/");
+        assert_non_null(strstr(http->requests[0].body, "&WebIdentityToken=s3cret-jwt"));
+        assert_non_null(strstr(http->requests[0].body, "&RoleSessionName=pod-1"));
+        assert_null(strstr(http->requests[0].headers, "Authorization"));
+        unlink(path);
+}
+
+static void a_web_identity_of_a_profile(void **state)
+{
+        OWN(free) char *path = pretend_file(folder, "token", "s3cret-jwt");
+        OWN(free) char *text = own_format("[default]\n" ROLE "web_identity_token_file=%s\n", path);
+
+        (void) state;
+        in_a_region();
+        write_file("config", text);
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "web identity");
+        unlink(path);
+        chain_free(TAKE(chain));
+        write_file("config", "[default]\nweb_identity_token_file=x\n");
+        open_chain();
+        fails("web_identity_token_file is set, role_arn is not");
+}
+
+static void a_role_is_assumed_with_the_keys_of_another_profile(void **state)
+{
+        (void) state;
+        in_a_region();
+        write_file("config", "[default]\n" ROLE "source_profile=base\nexternal_id=e\n"
+                             "role_session_name=me\nduration_seconds=900\n");
+        write_file("credentials", "[base]\naws_access_key_id=B\naws_secret_access_key=s3cret\n");
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        is_signed_by(0, "B");
+        assert_non_null(strstr(http->requests[0].body, "&RoleSessionName=me&DurationSeconds=900"
+                                                       "&ExternalId=e"));
+        finds("R1", "k", "t", "assumed role");
+        assert_int_equal(http->asked, 1);
+}
+
+static void or_with_its_own(void **state)
+{
+        (void) state;
+        in_a_region();
+        set_variable("AWS_PROFILE", "p");
+        write_file("credentials",
+                   "[p]\n" ROLE "source_profile=p\naws_access_key_id=P\n"
+                   "aws_secret_access_key=s3cret\n");
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        is_signed_by(0, "P");
+        chain_free(TAKE(chain));
+        write_file("credentials", "[p]\n" ROLE "source_profile=p\n");
+        open_chain();
+        fails("profile p: source_profile: profile p: it is its own source_profile and has no keys");
+}
+
+static void or_with_what_a_process_prints(void **state)
+{
+        (void) state;
+        in_a_region();
+        write_file("config", "[default]\n" ROLE "source_profile=base\n[profile base]\n"
+                             "credential_process=/opt/creds\n");
+        loop->prints = "{\"Version\":1,\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"k\"}";
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        is_signed_by(0, "C");
+        assert_int_equal(loop->ran, 1);
+}
+
+static void or_with_those_of_the_environment(void **state)
+{
+        (void) state;
+        in_a_region();
+        write_file("config", "[default]\n" ROLE "credential_source=Environment\n");
+        open_chain();
+        fails("credential_source: AWS_ACCESS_KEY_ID is not in the environment");
+        chain_free(TAKE(chain));
+        set_variable("AWS_ACCESS_KEY_ID", "E");
+        set_variable("AWS_SECRET_ACCESS_KEY", "k");
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        is_signed_by(0, "E");
+}
+
+static void or_with_those_of_the_instance_or_the_task(void **state)
+{
+        (void) state;
+        in_a_region();
+        set_variable("AWS_EC2_METADATA_DISABLED", "");
+        set_variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x");
+        write_file("config", "[default]\n" ROLE "credential_source=Ec2InstanceMetadata\n");
+        open_chain();
+        answers(200, "a-token");
+        answers(200, "forecaster\n");
+        answers(200, "{\"Code\":\"Success\",\"AccessKeyId\":\"I\",\"SecretAccessKey\":\"k\","
+                     "\"Token\":\"t\",\"Expiration\":\"2030-03-17T23:46:40Z\"}");
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        is_signed_by(3, "I");
+        chain_free(TAKE(chain));
+        write_file("config", "[default]\n" ROLE "credential_source=EcsContainer\n");
+        open_chain();
+        answers(200, "{\"AccessKeyId\":\"T\",\"SecretAccessKey\":\"k\",\"Token\":\"t\","
+                     "\"Expiration\":\"2030-03-17T23:46:40Z\"}");
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        is_signed_by(5, "T");
+}
+
+static void one_hop_and_no_more(void **state)
+{
+        (void) state;
+        in_a_region();
+        write_file("config", "[default]\n" ROLE "source_profile=a\n[profile a]\n" ROLE
+                             "source_profile=default\n");
+        open_chain();
+        fails("profile default: source_profile: profile a: role_arn would be a second role");
+        assert_int_equal(http->asked, 0);
+}
+
+static void what_a_role_lacks_is_told(void **state)
+{
+        static const struct {
+                const char *config, *error;
+        } cases[] = {
+                {"source_profile=a\n", "source_profile names a profile that is not there"},
+                {"source_profile=a\n[profile a]\nregion=x\n",
+                 "profile a: it is a source_profile and has no credentials"},
+                {"source_profile=a\n[profile a]\nsso_session=x\n",
+                 "profile a: sso_session needs a person"},
+                {"source_profile=a\ncredential_source=Environment\n", "are both set"},
+                {"credential_source=Moon\n", "credential_source is none that there is"},
+                {"credential_source=EcsContainer\n", "no container endpoint is in the environment"},
+                {"credential_source=Ec2InstanceMetadata\n", "instance metadata is switched off"},
+                {"credential_source=Environment\nduration_seconds=60\n",
+                 "duration_seconds is no number from 900 to 43200"},
+        };
+
+        (void) state;
+        in_a_region();
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                OWN(free) char *text = own_format("[default]\n" ROLE "%s", cases[i].config);
+
+                write_file("config", text);
+                open_chain();
+                fails(cases[i].error);
+                chain_free(TAKE(chain));
+        }
+}
+
+static void a_process_is_the_last_of_a_profile(void **state)
+{
+        (void) state;
+        write_file("config", "[default]\ncredential_process = \"/opt/my creds\" x\n");
+        loop->prints = "{\"Version\":1,\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"k\"}";
+        open_chain();
+        finds("C", "k", "", "credential_process");
+        assert_string_equal(loop->ran_words, "[/opt/my creds][x]");
+        chain_free(TAKE(chain));
+        loop->prints = NULL;
+        open_chain();
+        fails("AWS credentials: profile default: credential_process: no such file");
+}
+
+static void providers_stay_while_the_files_say_the_same(void **state)
+{
+        (void) state;
+        loop->prints = "{\"Version\":1,\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"k\"}";
+        write_file("config", "[default]\ncredential_process=/opt/a\n");
+        open_chain();
+        finds("C", "k", "", "credential_process");
+        loop->now += 10000;
+        write_file("config", "[default]\nregion=eu-west-1\ncredential_process=/opt/a\n");
+        finds("C", "k", "", "credential_process");
+        assert_int_equal(loop->ran, 1);
+        assert_string_equal(chain_setting(chain, "region"), "eu-west-1");
+        loop->now += 10000;
+        write_file("config", "[default]\ncredential_process=/opt/b\n");
+        finds("C", "k", "", "credential_process");
+        assert_string_equal(loop->ran_words, "[/opt/b]");
+}
+
+static void what_sts_does_not_know_is_looked_up_afresh(void **state)
+{
+        static const char unknown[] = "<ErrorResponse><Error><Code>InvalidClientTokenId</Code>"
+                                      "<Message>m</Message></Error></ErrorResponse>";
+
+        (void) state;
+        in_a_region();
+        write_file("config", "[default]\n" ROLE "source_profile=base\n[profile base]\n"
+                             "credential_process=/opt/creds\n");
+        loop->prints = "{\"Version\":1,\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"k\"}";
+        open_chain();
+        answers(403, unknown);
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        assert_int_equal(loop->ran, 2);
+        chain_forget(chain);
+        answers(403, unknown);
+        answers(403, unknown);
+        fails("AWS credentials: profile default: role arn:aws:iam::123456789012:role/forecaster: "
+              "STS: InvalidClientTokenId: m");
+        assert_int_equal(http->asked, 4);
+}
+
+static void sts_is_where_the_settings_say(void **state)
+{
+        (void) state;
+        in_a_region();
+        set_variable("AWS_ACCESS_KEY_ID", "");
+        set_variable("AWS_STS_REGIONAL_ENDPOINTS", "legacy");
+        write_file("config", "[default]\n" ROLE "source_profile=base\nca_bundle=/ca.pem\n"
+                             "[profile base]\naws_access_key_id=B\naws_secret_access_key=k\n");
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        assert_string_equal(http->requests[0].url, "https://sts.amazonaws.com/");
+        assert_string_equal(http->requests[0].ca_file, "/ca.pem");
+        assert_non_null(strstr(http->requests[0].headers, "/us-east-1/sts/aws4_request"));
+        chain_free(TAKE(chain));
+        set_variable("AWS_ENDPOINT_URL_STS", "https://vpce.example:8443");
+        open_chain();
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        assert_string_equal(http->requests[1].url, "https://vpce.example:8443/");
+        is_signed_by(1, "B");
+        chain_free(TAKE(chain));
+        set_variable("AWS_ENDPOINT_URL_STS", "http://sts.example");
+        open_chain();
+        fails("STS: endpoint_url: http:// to sts.example would show secrets");
+}
+
+static void without_a_region_sts_is_asked_where_secrets_are(void **state)
+{
+        (void) state;
+        write_file("config", "[default]\n" ROLE "source_profile=base\n"
+                             "[profile base]\naws_access_key_id=B\naws_secret_access_key=k\n");
+        open_chain();
+        fails("STS: \"\" is not an AWS region");
+        loop->now += 2000;
+        chain_used_region(chain, "eu-west-1");
+        chain_used_region(chain, "eu-west-2");
+        answers(200, sts_gives);
+        finds("R1", "k", "t", "assumed role");
+        assert_string_equal(http->requests[0].url, "https://sts.eu-west-1.amazonaws.com/");
+}
+
+static void it_can_go_while_a_role_waits(void **state)
+{
+        (void) state;
+        memset(&got, 0, sizeof got);
+        in_a_region();
+        write_file("config", "[default]\n" ROLE "source_profile=base\n[profile base]\n"
+                             "credential_process=/opt/creds\n");
+        loop->prints = "{\"Version\":1,\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"k\"}";
+        for (int ms = 10; ms < 40; ms += 20) {
+                open_chain();
+                answers(200, sts_gives);
+                chain_get(chain, take, NULL);
+                pretend_run(loop, (uint64_t) ms);
+                assert_int_equal(loop->runs + http->under_way, 1);
+                chain_free(TAKE(chain));
+                pretend_run(loop, 1000);
+                assert_int_equal(loop->runs + http->under_way, 0);
+        }
+        assert_int_equal(got.calls, 0);
+}
+
+/* ---- The region ---- */
+
+static struct {
+        unsigned calls;
+        char region[64], error[512];
+} place;
+
+static void take_region(void *arg, const char *region, const struct error *e)
+{
+        (void) arg;
+        place.calls++;
+        snprintf(place.region, sizeof place.region, "%s", region ? region : "");
+        snprintf(place.error, sizeof place.error, "%s", e ? e->text : "");
+}
+
+static void the_region_is_that_of_the_instance_if_nobody_has_another(void **state)
+{
+        (void) state;
+        memset(&place, 0, sizeof place);
+        set_variable("AWS_EC2_METADATA_DISABLED", "");
+        open_chain();
+        assert_true(chain_has_instance(chain));
+        answers(200, "a-token");
+        answers(200, "eu-north-1");
+        chain_get_region(chain, take_region, NULL);
+        chain_cancel(chain_get_region(chain, take_region, NULL));
+        pretend_run(loop, 1000);
+        assert_int_equal(place.calls, 1);
+        assert_string_equal(place.region, "eu-north-1");
+        set_variable("AWS_REGION", "eu-west-1");
+        chain_get_region(chain, take_region, NULL);
+        pretend_run(loop, 1000);
+        assert_string_equal(place.region, "eu-west-1");
+        assert_int_equal(http->asked, 2);
+}
+
+static void without_any_it_says_so(void **state)
+{
+        (void) state;
+        memset(&place, 0, sizeof place);
+        open_chain();
+        assert_false(chain_has_instance(chain));
+        chain_get_region(chain, take_region, NULL);
+        pretend_run(loop, 1000);
+        assert_string_equal(place.error, "no AWS region is set");
+        chain_free(TAKE(chain));
+        set_variable("AWS_EC2_METADATA_DISABLED", "");
+        open_chain();
+        answers(0, NULL);
+        chain_get_region(chain, take_region, NULL);
+        pretend_run(loop, 1000);
+        assert_string_equal(place.error, "no AWS region is set, and: instance metadata: its session "
+                                         "token: connection refused");
 }
 
 /* ---- Change ---- */
@@ -478,13 +849,13 @@ static void the_endpoint_follows_the_rules_of_the_sdks(void **state)
                    "[default]\nendpoint_url=http://profile\nservices = here\n"
                    "[services here]\nsecrets_manager =\n  endpoint_url = http://service\n");
         open_chain();
-        assert_string_equal(chain_endpoint(chain), "http://service");
+        assert_string_equal(chain_endpoint(chain, CHAIN_SECRETS_MANAGER), "http://service");
         set_variable("AWS_ENDPOINT_URL", "http://all");
-        assert_string_equal(chain_endpoint(chain), "http://all");
+        assert_string_equal(chain_endpoint(chain, CHAIN_SECRETS_MANAGER), "http://all");
         set_variable("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://one");
-        assert_string_equal(chain_endpoint(chain), "http://one");
+        assert_string_equal(chain_endpoint(chain, CHAIN_SECRETS_MANAGER), "http://one");
         set_variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
-        assert_string_equal(chain_endpoint(chain), "");
+        assert_string_equal(chain_endpoint(chain, CHAIN_SECRETS_MANAGER), "");
 }
 
 static void the_profiles_own_endpoint_is_the_last(void **state)
@@ -492,7 +863,7 @@ static void the_profiles_own_endpoint_is_the_last(void **state)
         (void) state;
         write_file("config", "[default]\nendpoint_url=http://profile\n");
         open_chain();
-        assert_string_equal(chain_endpoint(chain), "http://profile");
+        assert_string_equal(chain_endpoint(chain, CHAIN_SECRETS_MANAGER), "http://profile");
 }
 
 static void without_a_home_there_are_no_files(void **state)
@@ -519,8 +890,25 @@ int main(void)
                 in_a_place(half_a_pair_in_a_file_is_an_error),
                 in_a_place(nothing_anywhere_says_where_it_looked),
                 in_a_place(a_file_that_is_broken_is_named_with_the_line),
-                in_a_place(what_is_not_in_this_version_is_named),
+                in_a_place(what_needs_a_person_is_refused_by_name),
                 in_a_place(a_role_goes_before_static_keys_and_a_process_behind),
+                in_a_place(a_web_identity_of_the_environment_goes_before_profiles),
+                in_a_place(a_web_identity_of_a_profile),
+                in_a_place(a_role_is_assumed_with_the_keys_of_another_profile),
+                in_a_place(or_with_its_own),
+                in_a_place(or_with_what_a_process_prints),
+                in_a_place(or_with_those_of_the_environment),
+                in_a_place(or_with_those_of_the_instance_or_the_task),
+                in_a_place(one_hop_and_no_more),
+                in_a_place(what_a_role_lacks_is_told),
+                in_a_place(a_process_is_the_last_of_a_profile),
+                in_a_place(providers_stay_while_the_files_say_the_same),
+                in_a_place(what_sts_does_not_know_is_looked_up_afresh),
+                in_a_place(sts_is_where_the_settings_say),
+                in_a_place(without_a_region_sts_is_asked_where_secrets_are),
+                in_a_place(it_can_go_while_a_role_waits),
+                in_a_place(the_region_is_that_of_the_instance_if_nobody_has_another),
+                in_a_place(without_any_it_says_so),
                 in_a_place(files_are_read_again),
                 in_a_place(forgetting_reads_them_at_once),
                 in_a_place(a_file_in_the_middle_of_being_written_takes_nothing_away),

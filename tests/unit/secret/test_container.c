@@ -557,11 +557,21 @@ static void at_their_end_everyone_waits_for_others(void **state)
 {
         (void) state;
         starts_with("17:47:40");
-        answers(404, "");
-        pass(31000);
+        loop->now += 60000;
+        gives("B", "18:46:40");
+        finds("B");
+}
+
+static void where_there_are_none_the_old_ones_are_used_until_they_are_refused(void **state)
+{
+        (void) state;
+        starts_with("17:47:40");
+        for (int i = 0; i < 3; i++)
+                answers(404, "");
+        pass(100000);
         has("A");
-        most = true;
-        loop->now += 29000;
+        assert_int_equal(http->asked, 4);
+        lease_forget(container_lease(container));
         answers(404, "");
         fails("status 404");
         loop->now += 1000;
@@ -644,6 +654,7 @@ int main(void)
                 in_a_place(the_endpoints_clock_counts_not_ours),
                 in_a_place(a_failed_renewal_is_repeated_and_costs_nothing),
                 in_a_place(at_their_end_everyone_waits_for_others),
+                in_a_place(where_there_are_none_the_old_ones_are_used_until_they_are_refused),
                 in_a_place(those_that_have_expired_already_are_refused),
                 in_a_place(those_that_were_refused_are_not_given_again),
                 in_a_place(it_can_go_at_any_moment),

@@ -46,6 +46,38 @@ static void dual_stack_is_the_ordinary_name_where_it_is_known(void **state)
         assert_non_null(strstr(e.text, "not in this version"));
 }
 
+static void of_sts(const char *region, bool fips, bool dual_stack, const char *host)
+{
+        struct endpoint at;
+        struct error e = {0};
+
+        assert_true(endpoint_of_sts(region, fips, dual_stack, &at, &e));
+        assert_string_equal(at.host, host);
+        assert_string_equal(at.authority, host);
+        assert_true(at.tls);
+}
+
+static void sts_is_asked_in_the_region(void **state)
+{
+        (void) state;
+        of_sts("eu-west-1", false, false, "sts.eu-west-1.amazonaws.com");
+        of_sts("eu-west-1", false, true, "sts.eu-west-1.api.aws");
+        of_sts("us-east-1", true, false, "sts-fips.us-east-1.amazonaws.com");
+        of_sts("us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com");
+        of_sts("cn-north-1", false, true, "sts.cn-north-1.api.amazonwebservices.com.cn");
+}
+
+static void or_anywhere_where_that_is_wanted_and_was_so_before(void **state)
+{
+        struct endpoint at;
+
+        (void) state;
+        assert_true(endpoint_of_legacy_sts("eu-west-1", &at));
+        assert_string_equal(at.authority, "sts.amazonaws.com");
+        assert_false(endpoint_of_legacy_sts("eu-south-1", &at));
+        assert_false(endpoint_of_legacy_sts("cn-north-1", &at));
+}
+
 static void regions_are_safe_in_a_host_name(void **state)
 {
         (void) state;
@@ -164,6 +196,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(each_partition_has_its_suffix),
                 cmocka_unit_test(dual_stack_is_the_ordinary_name_where_it_is_known),
+                cmocka_unit_test(sts_is_asked_in_the_region),
+                cmocka_unit_test(or_anywhere_where_that_is_wanted_and_was_so_before),
                 cmocka_unit_test(regions_are_safe_in_a_host_name),
                 cmocka_unit_test(urls_are_taken_apart),
                 cmocka_unit_test(plain_http_is_for_this_machine),

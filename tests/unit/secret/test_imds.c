@@ -438,6 +438,73 @@ static void expired_ones_that_it_gives_are_used_and_it_is_asked_again(void **sta
         assert_int_equal(http->requests[3].at, http->requests[2].at + 20 + 30000);
 }
 
+/* ---- The region ---- */
+
+static void region_is(enum lease_state state, const char *text)
+{
+        struct error e = {0};
+        const char *region = "";
+
+        assert_int_equal(imds_region(imds, &region, &e), state);
+        if (state != LEASE_WAITING)
+                assert_string_equal(state == LEASE_GOOD ? region : e.text, text);
+}
+
+static void the_region_is_asked_for_once(void **state)
+{
+        (void) state;
+        open_imds();
+        answers(200, "token-1");
+        answers(200, "eu-west-1\n");
+        region_is(LEASE_WAITING, "");
+        region_is(LEASE_WAITING, "");
+        pass(100);
+        region_is(LEASE_GOOD, "eu-west-1");
+        pass(HOUR);
+        region_is(LEASE_GOOD, "eu-west-1");
+        assert_int_equal(http->asked, 2);
+        assert_string_equal(http->requests[1].url,
+                            "http://169.254.169.254/latest/meta-data/placement/region");
+        assert_non_null(strstr(http->requests[1].headers, "X-aws-ec2-metadata-token: token-1\n"));
+        assert_true(http->requests[1].no_proxy);
+}
+
+static void what_goes_wrong_with_it_is_told_and_it_is_asked_again(void **state)
+{
+        (void) state;
+        open_imds();
+        answers(0, NULL);
+        region_is(LEASE_WAITING, "");
+        pass(100);
+        region_is(LEASE_FAILED, "instance metadata: its session token: connection refused");
+        pass(1000);
+        answers(200, "token-1");
+        answers(200, "eu-west-1.evil.example");
+        region_is(LEASE_WAITING, "");
+        pass(100);
+        region_is(LEASE_FAILED,
+                  "instance metadata: the instance's region: what it gave is no region");
+        pass(1000);
+        answers(401, "");
+        answers(200, "token-2");
+        answers(200, "eu-west-2");
+        region_is(LEASE_WAITING, "");
+        pass(100);
+        region_is(LEASE_GOOD, "eu-west-2");
+}
+
+static void it_is_no_affair_of_the_credentials(void **state)
+{
+        (void) state;
+        open_imds();
+        answers(200, "token-1");
+        answers(404, "");
+        region_is(LEASE_WAITING, "");
+        pass(100);
+        gives_all("A", "23:46:40");
+        finds("A");
+}
+
 static void it_can_go_at_any_moment(void **state)
 {
         (void) state;
@@ -474,6 +541,9 @@ int main(void)
                 in_a_place(expired_ones_are_used_while_no_others_can_be_had),
                 in_a_place(at_their_end_a_look_waits_for_one_asking),
                 in_a_place(expired_ones_that_it_gives_are_used_and_it_is_asked_again),
+                in_a_place(the_region_is_asked_for_once),
+                in_a_place(what_goes_wrong_with_it_is_told_and_it_is_asked_again),
+                in_a_place(it_is_no_affair_of_the_credentials),
                 in_a_place(it_can_go_at_any_moment),
         };
 
