@@ -41,6 +41,13 @@ static void wait_too_long(const struct pool *p, const struct pool_wait *w, struc
         if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
                 return;
         pool_waits_for(p, w, why, sizeof why);
+        /* Nobody has a server, and no setting of the pool would help. */
+        if (!p->paused && !keyring_active(p->keyring)) {
+                error_set(e, "57P03", "no credentials for %s in %llu s (query_wait_timeout); %s",
+                          p->environment, seconds(p, w), why);
+                error_hint(e, "See SHOW SECRETS; the broker goes on trying.");
+                return;
+        }
         error_set(e, "53400", "query_wait_timeout: no server of %s became free in %llu s; %s",
                   p->environment, seconds(p, w), why);
         error_hint(e, "See SHOW POOLS and SHOW CLIENTS for who holds them; raise pool_size or "
