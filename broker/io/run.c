@@ -2,6 +2,8 @@
 
 #include <signal.h>
 #include <string.h>
+#include <linux/close_range.h>
+#include <unistd.h>
 #include <uv.h>
 #include "base/bytes.h"
 #include "base/own.h"
@@ -194,8 +196,11 @@ static void begin(struct run *r, char *const *words)
                                         .flags = UV_PROCESS_DETACHED,
                                         .stdio = stdio,
                                         .stdio_count = 3};
-        int status = uv_spawn(loop_uv(r->loop), &r->process, &options);
+        int status;
 
+        /* Libraries leave descriptors open that would go along: libcurl's sockets, for one. */
+        close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+        status = uv_spawn(loop_uv(r->loop), &r->process, &options);
         r->process.data = r;
         r->handles++;
         if (status == 0) {

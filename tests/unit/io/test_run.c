@@ -86,6 +86,22 @@ static void it_has_nothing_to_read(void **state)
         assert_string_equal(got.output, "end\n");
 }
 
+static void it_has_no_files_of_this_process(void **state)
+{
+        OWN(free) char *text = NULL;
+        int fd[2];
+
+        (void) state;
+        OWN(loop_free) struct loop *l = loop_new();
+
+        assert_int_equal(pipe(fd), 0);
+        text = own_format("ls -l /proc/self/fd | grep -c -- '^.* %d -> pipe'", fd[1]);
+        runs(l, SH(text), 20000);
+        assert_string_equal(got.output, "0\n");
+        close(fd[0]);
+        close(fd[1]);
+}
+
 static void what_does_not_exist_is_told(void **state)
 {
         char *const words[] = {"/nonexistent/program", NULL};
@@ -198,6 +214,7 @@ int main(void)
                 cmocka_unit_test(what_it_prints_and_how_it_ends_is_told),
                 cmocka_unit_test(words_are_what_it_gets),
                 cmocka_unit_test(it_has_nothing_to_read),
+                cmocka_unit_test(it_has_no_files_of_this_process),
                 cmocka_unit_test(what_does_not_exist_is_told),
                 cmocka_unit_test(too_much_output_ends_it),
                 cmocka_unit_test(too_many_complaints_are_dropped),
