@@ -1,12 +1,8 @@
 """Secrets Manager has bad days: throttling, outages, slow and broken answers, wrong clocks, expired tokens.
 AWS credentials that expire come from a container endpoint or from instance metadata."""
-import datetime
-import http.server
 import json
 import pathlib
-import secrets
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -15,6 +11,7 @@ import certificates
 import place
 import protocol
 import story
+from aws_endpoints import Endpoint
 from secrets_manager import SecretsManager
 from world import World
 
@@ -247,93 +244,6 @@ class Documents(story.Story):
             self.server.set_password(environment.role, odd)
             world.manager.put(SECRET, {**world.manager.document(SECRET), "password": odd})
             self.watch(world.start())
-
-
-class Keys(dict):
-    """What Secrets Manager takes, as in manager.keys: keys are unknown again once they have expired."""
-
-    def __init__(self):
-        super().__init__()
-        self.ends, self.used = {}, []
-
-    def issue(self, lifetime):
-        """A new key as both endpoints hand it out."""
-        name, key, token = f"ASIA{len(self)}EXAMPLE", secrets.token_urlsafe(30), secrets.token_urlsafe(60)
-        self.ends[name] = time.time() + lifetime
-        self[name] = key, token
-        end = datetime.datetime.fromtimestamp(self.ends[name], datetime.timezone.utc)
-        return {"AccessKeyId": name, "SecretAccessKey": key, "Token": token,
-                "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
-
-    def get(self, name, default=None):
-        self.used.append(name)
-        return super().get(name, default) if self.ends.get(name, 0) > time.time() else default
-
-
-class Endpoint:
-    """A container endpoint and instance metadata on one loopback port."""
-
-    ROLES = "/latest/meta-data/iam/security-credentials/"
-
-    def __init__(self, lifetime, token=None, role="forecaster"):
-        self.keys, self.lifetime, self.token, self.role = Keys(), lifetime, token, role
-        self.sessions, self.asked, self.failing = set(), [], False
-        endpoint = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def do_GET(self):
-                self.answer(*endpoint.get(self.path, self.headers))
-
-            def do_PUT(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                self.answer(*endpoint.put(self.path, self.headers))
-
-            def answer(self, status, text):
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-    def get(self, path, headers):
-        self.asked.append(path)
-        if self.failing:
-            return 503, "not now"
-        if path == "/v1/credentials" and headers.get("Authorization") == self.token:
-            return 200, json.dumps(self.keys.issue(self.lifetime))
-        if not path.startswith(self.ROLES):
-            return 403, "no"
-        if headers.get("X-aws-ec2-metadata-token") not in self.sessions:
-            return 401, ""
-        if path == self.ROLES and self.role:
-            return 200, self.role
-        if path == self.ROLES + str(self.role):
-            return 200, json.dumps({"Code": "Success", "Type": "AWS-HMAC", **self.keys.issue(self.lifetime)})
-        return 404, ""
-
-    def put(self, path, headers):
-        self.asked.append(path)
-        if path != "/latest/api/token" or headers.get("X-aws-ec2-metadata-token-ttl-seconds") != "21600":
-            return 400, ""
-        session = secrets.token_urlsafe(40)
-        self.sessions.add(session)
-        return 200, session
 
 
 class Expiring(story.Story):

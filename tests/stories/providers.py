@@ -1,0 +1,362 @@
+"""AWS credentials from web identities, roles and programs; and Secrets Manager that refuses for longer."""
+import json
+import pathlib
+import shlex
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker
+import certificates
+import place
+import story
+from aws_endpoints import Endpoint, Keys, Sts
+from secrets_manager import SecretsManager
+from world import World
+
+SECRET = "forecaster/database/prod"
+CALLER = {"AKIDCALLEREXAMPLE": ("a/caller+secret", None)}
+
+
+class Providers(story.Story):
+    """A world whose Secrets Manager takes only the keys that a provider issues."""
+
+    def world(self, keys, **config):
+        manager = SecretsManager()
+        manager.keys = keys
+        world = World(self.server, manager)
+        world.add("prod", rotation={"poll_interval": "1s"}, **config)
+        return world
+
+    @staticmethod
+    def variables(sts=None, config=None, credentials=None, **more):
+        """The environment of a broker without keys, with these files."""
+        folder = place.directory("aws")
+        values = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+        for name, variable, text in (("config", "AWS_CONFIG_FILE", config),
+                                     ("credentials", "AWS_SHARED_CREDENTIALS_FILE", credentials)):
+            if text:
+                (folder / name).write_text(text)
+                values[variable] = folder / name
+        if sts:
+            values["AWS_ENDPOINT_URL_STS"] = sts.url
+        return {**values, **more}
+
+    def goes_on(self, world, seconds):
+        """Every fetch of these seconds goes through."""
+        since = time.monotonic()
+        time.sleep(seconds)
+        asked = world.manager.asked(since=since)
+        self.assertEqual([request.code for request in asked if request.status != 200], [])
+        self.assertGreater(len(asked), seconds / 3)
+
+    def says_nothing(self, daemon, keys, *words):
+        for key, (secret, token) in keys.items():
+            for word in (key, secret, token, *words):
+                self.assertNotIn(word, daemon.log())
+
+    def ready_again(self, daemon):
+        """After somebody has mended it; an administrator asks, who may be told once more of what just failed."""
+        def ready():
+            daemon.console("REFRESH prod")
+            try:
+                return daemon.connect().query("SELECT 1").value() == "1"
+            except broker.protocol.ServerError:
+                return False
+        self.until(ready, "the broker to be ready", 60)
+
+    def checked(self, world, status, *texts, **variables):
+        done = broker.run("--check", config=world.configuration(), manager=world.manager, **variables)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        for text in texts:
+            self.assertIn(text, done.stdout + done.stderr)
+
+
+class Roles(Providers):
+    """STS gives the keys."""
+
+    def test_a_web_identity_is_renewed_with_the_token_of_the_day(self):
+        token = place.directory("token") / "token"
+        token.write_text("jwt-of-monday")
+        with Sts(6, tokens=["jwt-of-monday"]) as sts, self.world(sts.keys) as world:
+            daemon = self.watch(world.start(**self.variables(
+                sts, AWS_WEB_IDENTITY_TOKEN_FILE=token, AWS_ROLE_ARN=sts.ROLE, AWS_ROLE_SESSION_NAME="pod-7")))
+            token.write_text("jwt-of-tuesday")
+            sts.tokens = {"jwt-of-tuesday"}
+            self.goes_on(world, 14)
+            self.assertGreaterEqual(len(sts.keys), 3)
+            self.assertEqual({asked["RoleSessionName"] for asked in sts.asked}, {"pod-7"})
+            self.assertEqual({asked["code"] for asked in sts.asked}, {""})
+            self.says_nothing(daemon, sts.keys, "jwt-of")
+
+    def test_a_web_identity_of_a_profile_and_answers_in_json(self):
+        token = place.directory("token") / "token"
+        token.write_text("jwt")
+        config = f"[profile ci]\nrole_arn = {Sts.ROLE}\nweb_identity_token_file = {token}\n"
+        with Sts(600, tokens=["jwt"], speaks_json=True) as sts, self.world(sts.keys) as world:
+            self.watch(world.start(**self.variables(sts, config, AWS_PROFILE="ci")))
+            self.assertEqual(len(sts.keys), 1)
+
+    def test_a_role_is_assumed_with_the_keys_of_another_profile_and_renewed(self):
+        config = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = base\nexternal_id = a b&c=d\n"
+                  "duration_seconds = 900\n")
+        credentials = "[base]\naws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n"
+        with Sts(6, CALLER, external_id="a b&c=d") as sts, self.world(sts.keys) as world:
+            daemon = self.watch(world.start(**self.variables(sts, config, credentials)))
+            self.goes_on(world, 14)
+            self.assertGreaterEqual(len(sts.keys), 3)
+            self.assertEqual({asked["DurationSeconds"] for asked in sts.asked}, {"900"})
+            self.says_nothing(daemon, sts.keys, "a/caller+secret")
+
+    def test_a_role_is_assumed_with_the_instances_keys_in_the_instances_region(self):
+        config = f"[default]\nrole_arn = {Sts.ROLE}\ncredential_source = Ec2InstanceMetadata\n"
+        with Endpoint(600) as endpoint, Sts(600, endpoint.keys) as sts, self.world(sts.keys) as world:
+            self.watch(world.start(**self.variables(
+                sts, config, AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoint.url, AWS_EC2_METADATA_DISABLED="false",
+                AWS_REGION="")))
+            self.assertIn("/latest/meta-data/placement/region", endpoint.asked)
+            self.assertEqual((len(endpoint.keys), len(sts.keys)), (1, 1))
+
+    def test_the_region_is_the_instances_if_nobody_says_another(self):
+        with Endpoint(600, region="eu-north-1") as endpoint:
+            manager = SecretsManager(region="eu-north-1")
+            manager.keys = endpoint.keys
+            with World(self.server, manager) as world:
+                world.add("prod")
+                daemon = self.watch(world.start(**self.variables(
+                    AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoint.url, AWS_EC2_METADATA_DISABLED="false", AWS_REGION="")))
+                self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+
+    def test_keys_are_used_past_their_end_while_sts_is_down(self):
+        credentials = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n"
+                       "aws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n")
+        with Sts(5, CALLER, grace=600) as sts, self.world(sts.keys) as world:
+            daemon = self.watch(world.start(**self.variables(sts, credentials=credentials)))
+            sts.failing = True
+            self.until(lambda: time.time() > max(sts.keys.ends.values()) + 1, "the keys to expire")
+            self.until(lambda: any(asked["code"] for asked in sts.asked), "STS to be asked in vain")
+            self.goes_on(world, 5)
+            sts.keys.grace = 0
+            self.until(lambda: "STS: ServiceUnavailable" in str(daemon.show("SECRETS")[0]["last_error"]),
+                       "the keys to be missed", 60)
+            self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+            sts.failing = False
+            self.until(lambda: not daemon.show("SECRETS")[0]["last_error"], "new keys", 60)
+
+    def test_the_clock_of_sts_is_followed(self):
+        credentials = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n"
+                       "aws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n")
+        with Sts(7200, CALLER) as sts, self.world(sts.keys) as world:
+            sts.clock_offset = 3600
+            self.watch(world.start(**self.variables(sts, credentials=credentials)))
+            self.assertEqual([asked["code"] for asked in sts.asked], ["SignatureDoesNotMatch", ""])
+
+    def test_a_denied_role_is_told_to_who_waits_and_then_found(self):
+        credentials = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n"
+                       "aws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n")
+        with Sts(600, CALLER, external_id="wanted") as sts, \
+                self.world(sts.keys, pool={"query_wait_timeout": "2s"}) as world:
+            daemon = self.watch(world.start(ready=False, **self.variables(sts, credentials=credentials)))
+            error = self.refused("57P03", lambda: daemon.connect(timeout=30).query("SELECT 1"))
+            self.assertIn("STS: AccessDenied", str(error.fields))
+            self.assertIn("sts:AssumeRole", str(error.fields))
+            sts.external_id = None
+            self.ready_again(daemon)
+
+    def test_more_than_one_hop_is_refused(self):
+        config = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = other\n"
+                  f"[profile other]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n")
+        with Sts(600, CALLER) as sts, self.world(sts.keys) as world:
+            self.checked(world, 1, "profile other", "second role", **self.variables(sts, config))
+            self.assertEqual(sts.asked, [])
+
+
+class Programs(Providers):
+    """credential_process, and what needs a person."""
+
+    SCRIPT = """import json, os, pathlib, sys, time
+place = pathlib.Path(sys.argv[1])
+with open(place / "runs", "a") as runs:
+    files = sorted(map(int, os.listdir("/proc/self/fd")))
+    runs.write(json.dumps({"arguments": sys.argv[2:], "input": sys.stdin.read(), "files": files}) + "\\n")
+wrong = place / "wrong"
+if wrong.exists():
+    sys.stderr.write(wrong.read_text())
+    sys.exit(3)
+sys.stdout.write((place / "keys").read_text())
+"""
+
+    def setUp(self):
+        self.place = place.directory("process")
+        (self.place / "creds.py").write_text(self.SCRIPT)
+        self.keys = Keys()
+
+    def issue(self, lifetime, **more):
+        key = self.keys.issue(lifetime)
+        key["SessionToken"] = key.pop("Token")
+        (self.place / "keys.new").write_text(json.dumps({"Version": 1, **key, **more}))
+        (self.place / "keys.new").rename(self.place / "keys")
+
+    def profile(self, more=""):
+        command = f'"{sys.executable}" {shlex.quote(str(self.place / "creds.py"))} {self.place} {more}'
+        return f"[profile tool]\ncredential_process = {command}\n"
+
+    def runs(self):
+        path = self.place / "runs"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def test_a_program_is_run_again_before_its_keys_expire(self):
+        self.issue(600)
+        variables = self.variables(config=self.profile('"two words" $HOME'), AWS_PROFILE="tool")
+        with self.world(self.keys) as world:
+            self.issue(6)
+            daemon = self.watch(world.start(**variables))
+            for _ in range(3):
+                before = len(self.runs())
+                self.issue(6)
+                self.until(lambda: len(self.runs()) > before, "it to be run again")
+            asked = world.manager.asked()
+            self.assertEqual([request.code for request in asked if request.status != 200], [])
+            for run in self.runs():
+                self.assertEqual((run["arguments"], run["input"]), (["two words", "$HOME"], ""))
+                self.assertEqual(run["files"], [0, 1, 2, 3, 4])         # 3 and 4: its own two
+            self.says_nothing(daemon, self.keys)
+
+    def test_a_program_that_fails_is_told_without_keys_until_it_works(self):
+        self.issue(600)
+        (self.place / "wrong").write_text("no vault, key AKIDSECRETEXAMPLE1 wJalrXUtnFEMI/K7MDENG+bPxRfiCY\nmore\n")
+        with self.world(self.keys, pool={"query_wait_timeout": "2s"}) as world:
+            daemon = self.watch(world.start(ready=False, **self.variables(config=self.profile(), AWS_PROFILE="tool")))
+            error = self.refused("57P03", lambda: daemon.connect(timeout=30).query("SELECT 1"))
+            self.assertIn("credential_process: it ended with status 3: no vault, key ... ...", str(error.fields))
+            self.assertNotIn("AKIDSECRET", daemon.log())
+            (self.place / "wrong").unlink()
+            self.ready_again(daemon)
+
+    def test_what_needs_a_person_is_refused_by_name(self):
+        with self.world(self.keys) as world:
+            for line, text in (("sso_session = me", "sso_session needs a person"),
+                               ("login_session = me", "login_session needs a person"),
+                               (f"role_arn = {Sts.ROLE}\nsource_profile = x\nmfa_serial = y", "mfa_serial asks")):
+                self.checked(world, 1, text, **self.variables(config=f"[default]\n{line}\n"))
+
+
+class ConnectProxy:
+    """An HTTP proxy that knows CONNECT, and says what it was asked for."""
+
+    def __init__(self):
+        self.asked, self.socket = [], socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.connect, args=(client,), daemon=True).start()
+
+    def connect(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        method, target, _ = head.split(b" ", 2)
+        self.asked.append((method.decode(), target.decode()))
+        host, _, port = target.decode().rpartition(":")
+        server = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        for a, b in ((client, server), (server, client)):
+            threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def pump(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class Ways(Providers):
+    """Proxies and certificates."""
+
+    def test_a_proxy_is_used_for_aws_and_not_where_no_proxy_says_so(self):
+        folder = certificates.make(place.directory("ca"))
+        manager = SecretsManager(certificate=(folder / "server.crt", folder / "server.key"))
+        proxy = ConnectProxy()
+        with World(self.server, manager) as world:
+            world.add("prod")
+            config = self.variables(config=f"[default]\nca_bundle = {folder / 'ca.crt'}\n",
+                                    AWS_ACCESS_KEY_ID=manager.access_key, AWS_SECRET_ACCESS_KEY=manager.secret_key)
+            self.checked(world, 0, HTTPS_PROXY=proxy.url, **config)
+            self.assertEqual(proxy.asked, [("CONNECT", manager.url.removeprefix("https://"))])
+            self.checked(world, 0, HTTPS_PROXY=proxy.url, NO_PROXY="127.0.0.1", **config)
+            self.assertEqual(len(proxy.asked), 1)
+
+
+class Degraded(Providers):
+    """Secrets Manager refuses, for as long as somebody needs to mend that."""
+
+    @staticmethod
+    def deny(manager):
+        manager.error(400, "AccessDeniedException", "User: x is not authorized to perform: GetSecretValue", times=None)
+
+    @staticmethod
+    def disable_key(manager):
+        manager.error(400, "DecryptionFailure", "The KMS key is disabled", times=None)
+
+    @staticmethod
+    def throttle(manager):
+        manager.throttle(times=None)
+
+    @staticmethod
+    def delete(manager):
+        manager.store.find(SECRET).deleted = True
+
+    @staticmethod
+    def spoil(manager):
+        manager.put(SECRET, '{"host": "db", "password": "s3cret"')
+
+    BAD = (("deny", "AccessDeniedException"), ("disable_key", "DecryptionFailure"), ("throttle", "ThrottlingException"),
+           ("delete", "marked for deletion"), ("spoil", "not valid JSON"))
+
+    def mend(self, manager, document):
+        manager.clear_faults()
+        if manager.store.find(SECRET).deleted:
+            manager.store.find(SECRET).deleted = False
+        else:
+            manager.put(SECRET, document)
+
+    def test_the_last_good_credential_serves_on(self):
+        for name, text in self.BAD:
+            with self.subTest(name), World(self.server) as world:
+                world.add("prod", rotation={"poll_interval": "1s"}, pool={"server_lifetime": "1s"})
+                daemon = self.watch(world.start())
+                getattr(self, name)(world.manager)
+                self.until(lambda: text in str(daemon.show("SECRETS")[0]["last_error"]), f"{text} to be met")
+                for _ in range(5):
+                    time.sleep(0.3)
+                    self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+                self.assertIn(text, daemon.log())
+                self.assertNotIn("s3cret", daemon.log())
+
+    def test_at_the_start_who_waits_is_told_why_until_it_is_mended(self):
+        for name, text in self.BAD:
+            with self.subTest(name), World(self.server) as world:
+                world.add("prod", pool={"query_wait_timeout": "1s"})
+                document = world.manager.document(SECRET)
+                getattr(self, name)(world.manager)
+                daemon = self.watch(world.start(ready=False))
+                error = self.refused("57P03", lambda: daemon.connect(timeout=30).query("SELECT 1"))
+                self.assertIn(text, str(error.fields))
+                self.assertNotIn("s3cret", str(error.fields) + daemon.log())
+                self.mend(world.manager, document)
+                self.ready_again(daemon)
+
+
+if __name__ == "__main__":
+    story.main()
