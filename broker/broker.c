@@ -22,6 +22,7 @@ struct broker {
         struct chain *chain;
         struct sessions *sessions;
         struct listener *listener;
+        struct logins_gate gate;
         struct console *console;
         struct config *config;
         const struct arguments *arguments;
@@ -34,12 +35,12 @@ struct broker {
 
 /* ---- environments ---- */
 
-static struct pool_config pool_config(const struct config_environment *v)
+static struct pool_config pool_config(struct broker *b, const struct config_environment *v)
 {
         return (struct pool_config){.environment = v->name, .options = v->pool, .tls = v->tls,
                                     .strict = v->isolation == ISOLATION_STRICT,
                                     .poll_interval = v->poll_interval,
-                                    .bridge_timeout = v->bridge_timeout};
+                                    .bridge_timeout = v->bridge_timeout, .gate = &b->gate};
 }
 
 static bool same_text(const char *a, const char *b)
@@ -92,7 +93,7 @@ static bool add_environment(struct broker *b, const struct config_environment *v
         struct source *source = source_new(b->loop, b->http, b->chain, b->log, &v->source, e);
         if (!source)
                 return error_context(e, "environment %s", v->name);
-        struct pool_config c = pool_config(v);
+        struct pool_config c = pool_config(b, v);
         struct pool *pool = pool_new(b->loop, b->log, &c, source);
         sessions_put(b->sessions, v->name, v->aliases, v->alias_count, pool, &v->access);
         return true;
@@ -129,7 +130,7 @@ static bool put_environments(struct broker *b, const struct config *c, struct er
                                 return false;
                         continue;
                 }
-                struct pool_config pc = pool_config(v);
+                struct pool_config pc = pool_config(b, v);
                 pool_set(there->pool, &pc);
                 sessions_put(b->sessions, v->name, v->aliases, v->alias_count, there->pool, &v->access);
         }
@@ -312,6 +313,7 @@ static void console_arrived(void *arg, struct stream *stream, const struct liste
 static void build(struct broker *b)
 {
         b->loop = loop_new();
+        logins_gate_init(&b->gate);
         b->log = log_new(STDERR_FILENO, b->config->log.level, b->config->log.format);
         b->http = http_new(b->loop);
         b->chain = chain_new(b->loop, b->http, NULL);
@@ -356,7 +358,8 @@ static bool listen_now(struct broker *b, struct error *e)
 {
         const struct config *c = b->config;
         struct listen_options o = {.directory = c->socket.directory, .port = c->socket.port,
-                                   .mode = c->socket.mode, .group = c->socket.group, .backlog = 4096};
+                                   .mode = c->socket.mode, .group = c->socket.group, .backlog = 4096,
+                                   .trouble = sessions_trouble};
         b->listener = listen_unix(b->loop, &o, sessions_accept, b->sessions, e);
         return b->listener != NULL;
 }

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "backend/connect.h"
 #include "base/sealed.h"
@@ -51,6 +52,16 @@ static void occupy_standard_streams(void)
                 close(fd);
 }
 
+/* A client is a descriptor, a server connection is two: as many as the hard limit allows. */
+static void allow_files(void)
+{
+        struct rlimit files;
+        if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+                return;
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char **argv)
 {
         struct arguments arguments;
@@ -59,6 +70,7 @@ int main(int argc, char **argv)
         sealed_harden_process();
         connect_neutralise_environment();
         signal(SIGPIPE, SIG_IGN);
+        allow_files();
         /* Logins, lookups and file reads share libuv's threads; four would be few in a storm. */
         setenv("UV_THREADPOOL_SIZE", "8", 0);
         int code = arguments_read(argc, argv, &arguments, &e) ? run(&arguments) : complain(&e);

@@ -10,14 +10,47 @@ static void retry_expired(struct deadline *d)
         g->changed(g->arg);
 }
 
+/* ---- the gate ---- */
+
+void logins_gate_init(struct logins_gate *g)
+{
+        g->active = 0;
+        list_init(&g->waiting);
+}
+
+static bool gate_open(struct logins *g)
+{
+        if (g->gate->active < LOGINS_IN_ALL)
+                return true;
+        if (list_empty(&g->at_gate))
+                list_push_back(&g->gate->waiting, &g->at_gate);
+        return false;
+}
+
+static void gate_leave(struct logins_gate *gate, unsigned count)
+{
+        struct logins *next;
+        gate->active -= count;
+        /* All look again, in their order: the first may have no need any more. */
+        while ((next = list_first(&gate->waiting, struct logins, at_gate))) {
+                list_remove(&next->at_gate);
+                next->changed(next->arg);
+        }
+}
+
+/* ---- life ---- */
+
 void logins_init(struct logins *g)
 {
         deadline_init(&g->retry, retry_expired);
+        list_init(&g->at_gate);
 }
 
 void logins_stop(struct logins *g)
 {
         loop_clear(g->loop, &g->retry);
+        list_remove(&g->at_gate);
+        gate_leave(g->gate, g->servers->count[SERVER_LOGIN]);
 }
 
 static void log_login(struct logins *g, const struct server *s, const char *how)
@@ -97,6 +130,7 @@ static void done(void *arg, struct connection *c, enum connect_failure f, const 
         struct server *s = arg;
         struct logins *g = s->pool;
         s->connect = NULL;
+        gate_leave(g->gate, 1);
         if (!c) {
                 failed(g, s, f, e);
                 keyring_login(g->keyring, s->credential, verdict_of(f), e);
@@ -112,6 +146,7 @@ static void done(void *arg, struct connection *c, enum connect_failure f, const 
 static void start(struct logins *g, struct credential *c, bool probe)
 {
         struct server *s = server_new(g->servers, c, loop_now(g->loop));
+        g->gate->active++;
         s->probe = probe;
         s->began_us = loop_us();
         s->pool = g;
@@ -132,6 +167,8 @@ bool logins_open(struct logins *g)
                 return false;
         /* While logins fail one at a time is enough to see whether they still do. */
         if (g->failures && g->servers->count[SERVER_LOGIN])
+                return false;
+        if (!gate_open(g))
                 return false;
         start(g, keyring_active(g->keyring), false);
         return true;

@@ -8,7 +8,16 @@
 #include "base/errors.h"
 #include "base/histogram.h"
 
-#define LOGINS_AT_ONCE 4
+#define LOGINS_AT_ONCE 4                /* of one pool ... */
+#define LOGINS_IN_ALL  16               /* ... and of all: each is a TLS handshake and a SCRAM exchange */
+
+/* The logins that are under way in all pools, and the pools that wait for one of them to end. */
+struct logins_gate {
+        unsigned active;
+        struct list waiting;
+};
+
+void logins_gate_init(struct logins_gate *g);
 
 struct logins {
         struct loop *loop;
@@ -20,6 +29,8 @@ struct logins {
         struct keyring *keyring;
         struct histogram *latency;
         struct errors *errors;
+        struct logins_gate *gate;
+        struct list at_gate;            /* gate->waiting */
         struct deadline retry;
         uint64_t failing_since;         /* loop ms of the first of a row of failures; 0 = fine */
         unsigned failures;              /* in that row */
@@ -33,6 +44,7 @@ struct logins {
 };
 
 void logins_init(struct logins *g);
+/* Before its servers are freed. */
 void logins_stop(struct logins *g);
 /* Opens one more if that is allowed now. */
 bool logins_open(struct logins *g);

@@ -272,6 +272,7 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         p->logins = (struct logins){.loop = l, .log = log, .environment = p->environment,
                                     .options = &p->config.options, .tls = &p->config.tls,
                                     .servers = &p->servers, .keyring = p->keyring,
+                                    .gate = config->gate,
                                     .latency = &p->latency.login, .errors = &p->errors,
                                     .opened = opened, .changed = login_changed, .arg = p};
         logins_init(&p->logins);
@@ -306,11 +307,11 @@ void pool_free(struct pool *p)
                 return;
         expect(!p->waiting.count && !p->pinning.count);
         pool_cancel_end_all(p);
+        logins_stop(&p->logins);
         for (unsigned i = 0; i < SERVER_STATE_COUNT; i++) {
                 list_each(s, &p->servers.in[i], struct server, link)
                         server_free(s);
         }
-        logins_stop(&p->logins);
         keyring_free(p->keyring);
         loop_clear(p->loop, &p->sweep);
         deferred_clear(&p->serve);

@@ -23,6 +23,7 @@ struct pool_config {
         struct enforce_options tls;
         bool strict;                    /* a full reset between any two clients */
         uint64_t poll_interval, bridge_timeout; /* ms, for the keyring */
+        struct logins_gate *gate;       /* of all pools */
 };
 
 /* How long things take, since the start, in microseconds; the texts are SHOW LATENCY's. */

@@ -183,6 +183,17 @@ void sessions_accept(void *arg, int fd, const struct listen_peer *peer)
         list_push_back(&ss->all, &s->link);
 }
 
+void sessions_trouble(void *arg, int why)
+{
+        struct sessions *ss = arg;
+        if (!why)
+                log_info(ss->log, "clients are accepted again", log_int("clients", ss->count));
+        else
+                log_error(ss->log, "clients can't be accepted and wait", log_str("reason", strerror(why)),
+                          log_int("clients", ss->count),
+                          log_str("hint", "raise the limit of open files (LimitNOFILE=)"));
+}
+
 static bool named(const struct sessions_environment *v, const char *name)
 {
         if (strcmp(v->name, name) == 0)

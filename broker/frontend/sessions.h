@@ -45,6 +45,9 @@ void sessions_free(struct sessions *ss);
 /* For listen_unix(): arg is the struct sessions. */
 void sessions_accept(void *arg, int fd, const struct listen_peer *peer);
 
+/* Likewise: clients can't be accepted (errno), or can be again (0). */
+void sessions_trouble(void *arg, int why);
+
 /* The environment of this name or alias, NULL if none. */
 struct sessions_environment *sessions_find(const struct sessions *ss, const char *name);
 /* Adds or replaces what the configuration says; takes copies. The pool stays the caller's. */

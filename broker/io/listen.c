@@ -27,6 +27,8 @@ struct listener {
         ino_t inode;
         struct watch *watch;
         struct deadline pause;
+        void (*trouble)(void *arg, int why);
+        bool troubled;
         gid_t *groups;
         size_t group_room;
         uint64_t turn;                  /* of the loop, in which someone came */
@@ -66,6 +68,15 @@ static void pause_over(struct deadline *d)
         watch_for(l->watch, WATCH_READABLE);
 }
 
+static void tell_trouble(struct listener *l, int why)
+{
+        if (l->troubled == (why != 0))
+                return;
+        l->troubled = why != 0;
+        if (l->trouble)
+                l->trouble(l->arg, why);
+}
+
 /* Those who wait stay in the kernel's queue. */
 static void pause_accepting(struct listener *l)
 {
@@ -83,8 +94,11 @@ static bool accept_one(struct listener *l)
                 return true;
         if (fd < 0) {
                 /* Out of descriptors or memory, or something unforeseen: not at full speed. */
-                if (errno != EAGAIN)
+                int why = errno == EAGAIN ? 0 : errno;
+
+                if (why)
                         pause_accepting(l);
+                tell_trouble(l, why);
                 return false;
         }
         /* What a large result passes through in pieces of Linux's 208 KiB costs half as much again. The
@@ -106,12 +120,12 @@ static void listener_drop(struct listener *l)
 }
 
 /* Most come alone, and to ask whether there is another costs as much as to take him: only where one came
- * in the turn before, too, are there many. */
+ * in the turn before, too, or accepting has failed, are there many. */
 static void connectable(void *arg, unsigned events)
 {
         struct listener *l = arg;
         uint64_t turn = loop_turns(l->loop).count;
-        int most = turn == l->turn + 1 ? IN_ONE_TURN : 1;
+        int most = turn == l->turn + 1 || l->troubled ? IN_ONE_TURN : 1;
 
         (void) events;
         l->turn = turn;
@@ -341,6 +355,7 @@ struct listener *listen_unix(struct loop *loop, const struct listen_options *o,
         l->group_room = GROUPS_AT_FIRST;
         l->groups = own_alloc(l->group_room * sizeof *l->groups);
         deadline_init(&l->pause, pause_over);
+        l->trouble = o->trouble;
         if (!path_fits(l, e) || !lock_take(l, e) || !clear_path(l, e) || !lock_sign(l, e) ||
             !bind_socket(l, e) || !let_in(l, o, e)) {
                 listen_free(l);

@@ -21,6 +21,9 @@ struct listen_options {
         mode_t mode;
         const char *group;              /* "" = leave */
         int backlog;
+        /* May be NULL. Once when accepting fails, with errno (EMFILE, ENFILE, ...), and once with 0 when
+         * all who waited have been accepted after that. */
+        void (*trouble)(void *arg, int why);
 };
 
 struct listener;

@@ -1,6 +1,7 @@
 """Limits: what may take how long, how many there may be, and who has to wait for whom."""
 import os
 import pathlib
+import resource
 import sys
 import time
 
@@ -570,6 +571,57 @@ class Choice(Limited):
                 daemon.console("RECONNECT prod")
                 self.assertTrue(idle.silent(2.5))
                 self.assertEqual(idle.query("SELECT 1").value(), "1")
+
+
+class Storms(Limited):
+    """Many at once."""
+
+    def test_logins_are_bounded_in_each_environment_and_in_all(self):
+        standin = self.enterContext(pg_standin.PgStandin(pg_standin.slow(1)))
+        with World(self.server) as world:
+            names = [f"env{number}" for number in range(6)]
+            for name in names:
+                world.manager.create(f"forecaster/database/{name}", standin.secret(ssl_mode="disable"))
+                world.config[name] = {"pool": {"pool_size": 6}, "tls": {"min_ssl_mode": "disable"}}
+            daemon = self.watch(world.start(ready=False))
+            clients = [daemon.connect(name) for name in names for _ in range(6)]
+            for client in clients:
+                client.send(protocol.query("BEGIN"))            # keeps its server: another one is needed
+            most = each = 0
+            while any(client.silent(0) for client in clients):
+                now = [int(row["sv_login"]) for row in daemon.show("POOLS") if row["database"] in names]
+                most, each = max(most, sum(now)), max(each, max(now))
+                time.sleep(0.02)
+            for client in clients:
+                client.answer()
+            self.assertEqual((most, each), (16, 4))
+
+    def test_when_descriptors_run_out_clients_wait_and_it_is_said_once(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            open_now = len(list(pathlib.Path(f"/proc/{daemon.child.pid}/fd").iterdir()))
+            before = resource.prlimit(daemon.child.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(daemon.child.pid, resource.RLIMIT_NOFILE, (open_now + 5, before[1]))
+            clients = [daemon.raw() for _ in range(40)]
+            for client in clients:
+                client.send(protocol.startup_message({"user": "story", "database": "prod"}))
+            daemon.wait_for_log("clients can't be accepted and wait.*open files")
+            spent = self.cpu(daemon)
+            time.sleep(1)
+            self.assertLess(self.cpu(daemon) - spent, 0.3)      # it does not spin
+            self.assertEqual(daemon.log().count("clients can't be accepted"), 1)
+            resource.prlimit(daemon.child.pid, resource.RLIMIT_NOFILE, before)
+            for client in clients:
+                client.read_until("Z")
+                self.assertEqual(client.query("SELECT 1").value(), "1")
+                client.close()
+            daemon.wait_for_log("clients are accepted again")
+
+    @staticmethod
+    def cpu(daemon):
+        """Seconds of CPU it has used."""
+        fields = pathlib.Path(f"/proc/{daemon.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 /* A console with one client. What it answers is told in short: the types of the messages, with the
  * tag of a CommandComplete, the SQLSTATE of an error, the status of a ReadyForQuery. */
 struct place {
+        struct logins_gate gate;
         struct loop *loop;
         struct sessions *sessions;
         struct config *config;
@@ -834,7 +835,8 @@ static struct pool *add_environment(struct place *p)
         struct pool_config c = {.environment = "local",
                                 .options = p->config->environments[0].pool,
                                 .tls = p->config->environments[0].tls,
-                                .bridge_timeout = 1000};
+                                .bridge_timeout = 1000,
+                                .gate = &p->gate};
         const char *alias = "dev";
         struct access_list nobody = {0};
         struct error e = {0};
@@ -842,6 +844,8 @@ static struct pool *add_environment(struct place *p)
 
         if (!source)
                 fail_msg("%s", e.text);
+
+        logins_gate_init(&p->gate);
 
         struct pool *pool = pool_new(p->loop, NULL, &c, source);
 
