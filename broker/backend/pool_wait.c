@@ -40,6 +40,8 @@ static void wait_too_long(const struct pool *p, const struct pool_wait *w, struc
         char why[400];
         if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
                 return;
+        if (keyring_lacking(p->keyring, e))
+                return;
         pool_waits_for(p, w, why, sizeof why);
         /* Nobody has a server, and no setting of the pool would help. */
         if (!p->paused && !keyring_active(p->keyring)) {

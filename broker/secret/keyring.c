@@ -431,20 +431,32 @@ static void say_what_was_tried(const struct keyring *k, struct error *e)
         bytes_free(&tried);
 }
 
+static void say_lacking(const struct keyring *k, struct error *e)
+{
+        const struct error *why = error_is_set(&k->fetch_error) ? &k->fetch_error : NULL;
+        error_set(e, "57P03", "no credentials for %s yet: %s%s", k->environment,
+                  why ? why->text : source_name(k->source), why ? "" : " has not answered");
+        error_hint(e, "%s", why ? why->hint : "See SHOW SECRETS for how it goes on.");
+}
+
 bool keyring_given_up(const struct keyring *k, struct error *e)
 {
         if (!rotation_given_up(k->rotation, loop_now(k->loop)))
                 return false;
         if (!e)
                 return true;
-        if (rotation_bridging(k->rotation)) {
+        if (rotation_bridging(k->rotation))
                 say_what_was_tried(k, e);
-        } else {
-                error_set(e, "57P03", "no credentials for %s yet: %s", k->environment,
-                          k->fetch_error.text);
-                error_hint(e, "%s", k->fetch_error.hint);
-        }
+        else
+                say_lacking(k, e);
         return true;
+}
+
+bool keyring_lacking(const struct keyring *k, struct error *e)
+{
+        if (!k->active)
+                say_lacking(k, e);
+        return !k->active;
 }
 
 static const char *stage_of_active(const struct keyring *k)

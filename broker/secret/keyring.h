@@ -57,6 +57,8 @@ bool keyring_bridging(const struct keyring *k);
  * a round of fetches and logins takes, which demand starts if none was for some seconds: so set the
  * demand first, then ask; who comes during a round hears its end from changed(). */
 bool keyring_given_up(const struct keyring *k, struct error *e);
+/* True while there never was a credential: `e` says why (57P03). */
+bool keyring_lacking(const struct keyring *k, struct error *e);
 
 /* For SHOW SECRETS and SHOW ROTATIONS. */
 struct keyring_status {

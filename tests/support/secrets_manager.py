@@ -36,7 +36,8 @@ Request = collections.namedtuple("Request", "time action secret_id stage version
 class Fault:
     """Something that goes wrong with the next `times` requests that match (None: for ever)."""
 
-    KINDS = ("error", "slow", "hang", "cut", "reset", "html", "xml", "wrong_type", "huge", "garbage", "stale", "empty")
+    KINDS = ("error", "slow", "hang", "cut", "reset", "html", "xml", "wrong_type", "huge", "garbage", "stale", "empty",
+             "redirect", "said")
 
     def __init__(self, kind, times=1, stage=None, action="GetSecretValue", secret_id=None, **details):
         if kind not in self.KINDS:
@@ -407,6 +408,10 @@ class _ServiceHandler(_Handler):
                         b"</ErrorResponse>" % details.get("code", "Throttling").encode(), "text/xml")
         elif kind == "wrong_type":
             self.answer(200, truth, details.get("content_type", "text/plain"))
+        elif kind == "redirect":
+            self.answer(details.get("status", 302), b"", "text/html", Location=details["to"])
+        elif kind == "said":                        # whatever the test says
+            self.answer(details.get("status", 200), details["payload"].encode())
         elif kind == "huge":
             size = details.get("bytes", 8 << 20)
             self.answer(200, b'{"Name":"' + b"x" * size + b'"}')
