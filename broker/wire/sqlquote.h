@@ -20,7 +20,7 @@ enum sqltoken_kind {
 };
 
 #define SQLTOKEN_KEPT 64        /* bytes kept of a word; of a longer one `length` still tells */
-#define SQLTOKEN_HEAD 8         /* bytes kept of a plain string */
+#define SQLTOKEN_HEAD 64        /* bytes kept of a plain string: a parameter's name fits */
 #define SQLTOKEN_LONG SIZE_MAX  /* length of a string that isn't plain */
 
 struct sqltoken {

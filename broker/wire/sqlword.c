@@ -283,8 +283,8 @@ static void end_statement(struct sqlword *w)
 
 static void end_config(struct sqlword *w)
 {
-        if (w->argument != 2 || !w->plain)
-                found(w, SQL_SET_CONFIG, NULL);
+        if (!sqlconfig_end(&w->arguments))
+                found(w, SQL_SET_CONFIG, w->arguments.name[0] ? w->arguments.name : NULL);
         w->config = 0;
         w->lex.quote.inner = w->setting || w->block;
 }
@@ -296,8 +296,7 @@ static void begin_config(struct sqlword *w)
         if (w->block)
                 return;
         w->config = w->depth;
-        w->argument = w->tokens = 0;
-        w->plain = false;
+        sqlconfig_begin(&w->arguments);
         w->lex.quote.inner = true;              /* for a pg_temp */
 }
 
@@ -338,35 +337,15 @@ static void call(struct sqlword *w, enum sqlname name)
                 found(w, calls[name] - 1, NULL);
 }
 
-/* What the third argument may be made of, and nothing else. */
-static bool is_true(const struct sqlword *w, const struct sqltoken *t)
-{
-        static const char *const words[] = {"t", "true", "on", "y", "yes", "1"};
-        if (t->kind == SQLTOKEN_WORD)
-                return is(w, SQLNAME_TRUE);
-        if (t->kind != SQLTOKEN_STRING)
-                return false;
-        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-                if (t->length == strlen(words[i]) &&
-                    strncasecmp(t->text, words[i], t->length) == 0)
-                        return true;
-        return false;
-}
-
 /* Within set_config(). */
 static void step_config(struct sqlword *w, const struct sqltoken *t)
 {
         if (t->kind == SQLTOKEN_INNER_WORD || t->kind == SQLTOKEN_INNER_MARK)
                 return;
-        if (w->depth == w->config && t->mark == ')') {
+        if (w->depth == w->config && t->mark == ')')
                 end_config(w);
-        } else if (w->depth == w->config && t->mark == ',') {
-                w->argument += w->argument < 3;
-                w->tokens = 0;
-        } else if (w->argument == 2) {
-                w->plain = w->tokens == 0 && is_true(w, t);
-                w->tokens = 1;
-        }
+        else
+                sqlconfig_step(&w->arguments, t, w->name_id, w->depth == w->config);
 }
 
 static void step_mark(struct sqlword *w, const struct sqltoken *t)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "wire/sqlconfig.h"
 #include "wire/sqllex.h"
 #include "wire/sqlset.h"
 
@@ -17,7 +18,7 @@
         X(SET, "SET of a session parameter; name = the parameter, lower case")                     \
         X(RESET, "RESET name, SET name TO DEFAULT; name = the parameter")                          \
         X(RESET_ALL, "RESET ALL")                                                                  \
-        X(SET_CONFIG, "set_config() that is not plainly transaction-local")                        \
+        X(SET_CONFIG, "set_config() that is not plainly transaction-local; name = the parameter")  \
         X(DISCARD_ALL, "DISCARD ALL")                                                              \
         X(DISCARD_TEMP, "DISCARD TEMP")                                                            \
         X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                  \
@@ -47,7 +48,8 @@ enum sql_effect {
         SQL_EFFECT_COUNT
 };
 
-/* name is NULL except for SET and RESET; it lives during the call. */
+/* name is NULL except for SET, RESET and SET_CONFIG, and there, too, where it can't be told; it lives
+ * during the call. */
 typedef void sqlword_found(void *arg, enum sql_effect effect, const char *name);
 
 struct sqlword {
@@ -62,12 +64,11 @@ struct sqlword {
         bool into;                      /* SELECT ... INTO may go on with TEMP */
         bool setting, block, atomic;    /* in SET; in DO; in a function's BEGIN ATOMIC */
         bool dropped;                   /* ON COMMIT DROP */
-        bool plain;                     /* set_config()'s third argument is a plain true */
-        uint8_t argument, tokens;       /* of set_config(): which one, how many in it */
         uint32_t config;                /* depth of set_config()'s parentheses, 0 = not in them */
         uint32_t depth;                 /* of parentheses */
         struct sqllex lex;
         struct sqlset set;
+        struct sqlconfig arguments;
 };
 
 /* SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction: not found. SET SESSION
