@@ -66,14 +66,13 @@ const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, s
         struct pool_pin *pin;
         size_t at = 0;
         unsigned named = 0;
-        char why[80];
         text[0] = '\0';
         list_each(pin, &p->held, struct pool_pin, link) {
                 if (named++ == 3 || at >= size)
                         break;
                 int n = snprintf(text + at, size - at, "%spid %d (uid %u) %s for %llu s",
                                  at ? ", " : "", (int) pin->pid, (unsigned) pin->uid,
-                                 pins_reason(pin->pins, why, sizeof why),
+                                 pins_reason(pin->pins),
                                  (unsigned long long) (now - pin->since) / 1000);
                 at += n > 0 ? (size_t) n : 0;
         }

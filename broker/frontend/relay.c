@@ -86,6 +86,8 @@ static enum relay_verdict request(struct relay *r, const struct frame_piece *pie
         case TRACK_ANSWER:
                 answer_sync(r);
                 return RELAY_MORE;
+        case TRACK_WAIT:
+                return RELAY_FULL;
         case TRACK_FORWARD:
                 break;
         }

@@ -36,7 +36,7 @@ enum relay_verdict {
         RELAY_MORE,                     /* all that is there has been moved */
         RELAY_NEED_SERVER,              /* the next message needs a server */
         RELAY_NEED_PIN,                 /* the next message needs leave to pin */
-        RELAY_FULL,                     /* too many replies are owed: wait for some */
+        RELAY_FULL,                     /* some replies must come first */
         RELAY_GOODBYE,                  /* Terminate */
         RELAY_LOST,                     /* the server ended an idle session, or said what nobody asked
                                          * for (the error says it): drop it unseen */

@@ -61,7 +61,8 @@ static void flow(struct session *s)
         struct relay *r = &s->relay;
         bool login = s->state == SESSION_LOGIN || s->state == SESSION_TRYING;
         bool full = r->server ? stream_blocked(server_stream(r->server)) ||
-                                        turns_full(&r->server->track.turns) || r->server->canceling
+                                        turns_full(&r->server->track.turns) || r->server->canceling ||
+                                        track_settling(&r->track, &r->server->track)
                               : stream_blocked(r->client);      /* answers of the broker's own */
         if (login || full)
                 stream_pause(r->client);
@@ -309,9 +310,8 @@ void session_pin_drain(struct pool_pin *pin)
 {
         struct session *s = container_of(pin, struct session, pin);
         struct error e = {0};
-        char why[80];
         error_set(&e, "57P01", "the server connection must be replaced and the session is pinned to it "
-                  "(%s); pin_drain_timeout is over", pins_reason(&s->relay.track.pins, why, sizeof why));
+                  "(%s); pin_drain_timeout is over", pins_reason(&s->relay.track.pins));
         error_hint(&e, "Connect again; SHOW ROTATIONS tells what changed.");
         session_drain(s, &e);
 }

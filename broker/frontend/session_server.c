@@ -72,7 +72,7 @@ static void count_time(struct session *s, bool ended)
 void session_at_rest(struct session *s)
 {
         struct relay *r = &s->relay;
-        if (r->server->canceling && pins_hold(&r->track.pins))
+        if (r->server->canceling && track_holds(&r->track))
                 return;
         if (relay_audit(r))
                 return;

@@ -222,9 +222,8 @@ static const struct snapshot_column pins_columns[] = {
 
 static void pins_row(const struct session *s, struct snapshot_rows *r)
 {
-        char reason[100];
         uint64_t now = loop_now(s->loop);
-        pins_reason(&s->relay.track.pins, reason, sizeof reason);
+        const char *reason = pins_reason(&s->relay.track.pins);
         snapshot_text(r, s->home->pool->environment);
         snapshot_count(r, s->id);
         snapshot_number(r, s->pid);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/audit.h"
 #include "track/restore.h"
 #include "wire/request.h"
 #include "wire/sqlword.h"
@@ -14,30 +15,48 @@
  * to know that they may have happened. */
 #define RESETS (EFFECT(RESET) | EFFECT(RESET_ALL) | EFFECT(DISCARD_ALL))
 #define ENDINGS (RESETS | EFFECT(DISCARD_SEQUENCES))
+#define SETS    (EFFECT(SET) | EFFECT(SET_CONFIG))
 
 /* Gathers what the lexer finds; with `apply`, it takes effect at once. */
 struct finding {
         struct track_client *c;
         const struct settings *reported;
         struct statement_marks marks;
-        bool apply, executed;
+        bool apply, executed, pieces;
         bool certain;                   /* the text has one reading: what ends state may be believed */
 };
 
-/* A parameter that servers report and that can be SET is followed, not pinned. */
-static bool followed(const struct finding *f, const char *name)
+/* A parameter that servers report and that can be SET is followed: nobody need be asked. */
+static bool followed(const struct settings *reported, const char *name)
 {
-        return name && restore_settable(name) && settings_get(f->reported, name);
+        return restore_settable(name) && settings_get(reported, name);
+}
+
+/* It will be SET when the text is executed, whenever that is. */
+static void remember(struct track_client *c, const char *name)
+{
+        struct statements *s = &c->statements;
+        if (settings_count(s->names) < STATEMENTS_NAMES)
+                settings_put(&s->names, name, "");
+        else if (!settings_get(s->names, name))
+                pins_add(&c->pins, PIN_SET);
 }
 
 /* Something of this may happen, in an order and with names that aren't known. */
-static void apply_marks(struct track_client *c, const struct statement_marks *m, bool executed)
+static void apply_marks(struct track_client *c, const struct settings *reported,
+                        const struct statement_marks *m, bool executed)
 {
-        pins_add_again(&c->pins, m->pins);
+        size_t at = 0;
+        const char *name, *value;
+        pins_add_all(&c->pins, m->pins);
         if (!executed)
                 return;
-        if (m->effects & RESETS || (m->effects & EFFECT(SET) && restore_resets(c)))
-                c->maybe_reset = true;
+        while (m->effects & SETS && settings_next(c->statements.names, &at, &name, &value)) {
+                if (!followed(reported, name))
+                        audit_touch(c, name, false);
+        }
+        if (m->effects & RESETS)
+                audit_touch_all(c);
         c->pins.doubt = c->pins.doubt || m->effects & RESETS;
         c->pins.ended |= m->effects & ~ENDINGS;
 }
@@ -46,39 +65,47 @@ static void apply_ending(struct finding *f, enum sql_effect effect, const char *
 {
         struct track_client *c = f->c;
         if (!f->certain && ENDINGS & 1u << effect) {
-                apply_marks(c, &(struct statement_marks){.effects = 1u << effect}, true);
+                apply_marks(c, f->reported, &(struct statement_marks){.effects = 1u << effect}, true);
                 return;
         }
         pins_see(&c->pins, effect, name);
-        restore_see(c, effect, name);
-        if (effect == SQL_EXECUTE)
-                apply_marks(c, &c->statements.named, true);
+        if (effect == SQL_RESET)
+                audit_touch(c, name, true);
+        else if (RESETS & 1u << effect)
+                audit_touch_all(c);
+        else if (effect == SQL_EXECUTE)
+                apply_marks(c, f->reported, &c->statements.named, true);
 }
 
-static void apply_effect(struct finding *f, enum sql_effect effect, const char *name, bool follow)
+static void apply_effect(struct finding *f, enum sql_effect effect, const char *name)
 {
-        if (f->marks.effects & EFFECT(PREPARE))
+        bool prepares = f->marks.effects & EFFECT(PREPARE);
+        if (prepares)
                 statements_mark(&f->c->statements.named, f->marks.effects, f->marks.pins);
-        if (effect == SQL_SET && f->executed)
-                restore_see(f->c, effect, name);
-        if (follow)
-                return;
-        if (pins_kind_of(effect, name) >= 0)
+        if (pins_kind_of(effect, name) >= 0) {
                 pins_see(&f->c->pins, effect, name);
-        else if (f->executed)
+        } else if (SETS & 1u << effect) {
+                if (prepares || !f->executed)
+                        remember(f->c, name);
+                if (f->executed && !followed(f->reported, name))
+                        audit_touch(f->c, name, false);
+        } else if (f->executed) {
                 apply_ending(f, effect, name);
+        }
 }
 
 static void found(void *arg, enum sql_effect effect, const char *name)
 {
         struct finding *f = arg;
-        bool follow = effect == SQL_SET && followed(f, name);
-        int kind = follow ? -1 : pins_kind_of(effect, name);
+        int kind = pins_kind_of(effect, name);
+        bool sets = SETS & 1u << effect;
         statements_mark(&f->marks, 1u << effect, kind >= 0 ? PIN_BIT(kind) : 0);
-        if (effect == SQL_SET && name && strcmp(name, "standard_conforming_strings") == 0 && f->apply)
+        if (sets && f->apply && (!name || strcmp(name, "standard_conforming_strings") == 0))
                 f->c->two_readings = true;
         if (f->apply)
-                apply_effect(f, effect, name, follow);
+                apply_effect(f, effect, name);
+        else if (sets && f->pieces && kind < 0)
+                remember(f->c, name);
 }
 
 static void read_one_way(struct finding *f, bool backslashes, const char *sql, size_t size)
@@ -158,6 +185,7 @@ static void begin_pieces(struct track_client *c, const struct settings *reported
         c->lexer = p;
         p->named = named;
         p->finding.c = c;
+        p->finding.pieces = true;
         p->finding.reported = reported;
         sqlword_init(&p->word, false, found, &p->finding);
         sqlword_init(&p->other, true, found, &p->finding);
@@ -269,6 +297,15 @@ static enum track_verdict look_begin(struct track_client *c, const struct track_
         }
 }
 
+/* Was the unnamed statement that it means parsed here? That is not known before the Sync is answered. */
+static bool must_await(const struct track_client *c, const struct track_server *t,
+                       const struct track_request *r)
+{
+        const struct statements *s = &c->statements;
+        return r->unnamed && (r->type == 'B' || r->type == 'D') && s->hoped && !s->here &&
+               turns_will_end(&t->turns);
+}
+
 enum track_verdict track_look(struct track_client *c, const struct track_server *t,
                               const struct frame_piece *piece, struct track_request *out,
                               struct error *e)
@@ -280,7 +317,8 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
                 return t ? TRACK_FORWARD : TRACK_SWALLOW;
         enum track_verdict v = look_begin(c, t, piece, out, e);
         out->pins &= ~c->pins.kinds;
-        return v;
+        c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out);
+        return c->awaits ? TRACK_WAIT : v;
 }
 
 /* ---- taking effect ---- */
@@ -304,9 +342,7 @@ static void apply_pieces(struct track_client *c, bool executed)
         struct look_pieces *p = c->lexer;
         p->finding.apply = true;
         p->finding.executed = executed;
-        if (p->finding.marks.pins & PIN_BIT(PIN_SET))
-                pins_add(&c->pins, PIN_SET, NULL);
-        apply_marks(c, &p->finding.marks, executed);
+        apply_marks(c, p->finding.reported, &p->finding.marks, executed);
 }
 
 void look_apply(struct track_client *c, const struct track_server *t, const struct track_request *r,
@@ -348,7 +384,7 @@ void look_execute(struct track_client *c, const struct track_server *t, const st
         if (!r->marks.effects && !r->marks.pins)
                 return;
         if (!r->portal || !s->bound) {
-                apply_marks(c, &r->marks, true);
+                apply_marks(c, t->reported, &r->marks, true);
                 return;
         }
         struct frame_piece parse = {.type = 'P', .begins = true, .ends = true, .messages = 1,

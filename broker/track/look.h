@@ -10,6 +10,7 @@ enum track_verdict {
         TRACK_FORWARD,
         TRACK_SWALLOW,
         TRACK_ANSWER,                   /* the broker answers: ReadyForQuery, nothing is sent */
+        TRACK_WAIT,                     /* not before more has been answered: offer it again then */
         TRACK_GOODBYE,                  /* Terminate */
         TRACK_BAD                       /* protocol violation: see error */
 };

@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include "wire/sqlword.h"
 
-/* name, label in SHOW PINS, undone by rollback, bit in the audit's answer (0 = not audited) */
+/* name, label in SHOW PINS, undone by rollback, bit in the audit's answer (0 = not audited). SET and
+ * SET_CONFIG are those of which the parameter can't be told; of the others the server is asked. */
 #define PINS_KINDS(X)                                                                              \
         X(SET, "SET", true, 0)                                                                     \
         X(SET_CONFIG, "set_config()", true, 0)                                                     \
+        X(AUTHORIZATION, "SET SESSION AUTHORIZATION", true, 32)                                    \
         X(TEMP, "temporary object", true, 16)                                                      \
         X(LISTEN, "LISTEN", true, 2)                                                               \
         X(ADVISORY, "advisory lock", false, 1)                                                     \
@@ -33,9 +35,8 @@ enum pin_kind {
 };
 
 #define PIN_BIT(kind) (1u << (kind))
-#define PINS_NAMES 16                   /* parameters SET by one client; more: until DISCARD ALL */
 
-/* One SQL text that asks which audited state is alive: one row, one column, a sum of the bits. */
+/* An SQL expression that tells which audited state is alive: a sum of the bits. */
 extern const char pins_audit_sql[];
 
 /* How all that was sent since the server was last quiet ended. */
@@ -49,29 +50,21 @@ struct pins {
         uint32_t kinds;                 /* what holds now */
         uint32_t fresh;                 /* of these, what came since the server was last quiet */
         uint32_t ended;                 /* SQL effects seen since then that end something */
+        uint32_t reset_kinds;           /* kinds that were ended for certain since then */
         uint32_t since_audit;           /* kinds that came after the audit was sent */
-        char *name[PINS_NAMES];         /* parameters that were SET */
-        uint16_t fresh_names;           /* bit i: name[i] came since the server was last quiet */
-        uint16_t reset_names;           /* bit i: name[i] was RESET since then, and not SET again */
-        uint32_t reset_kinds;           /* likewise of kinds: RESET ALL, DISCARD */
-        bool many_names, reset_many;
-        bool forgotten;                 /* a name was, since `kinds` was 0: SET again, it is unknown */
         bool doubt;                     /* something may have ended: ask the server */
 };
 
 void pins_init(struct pins *p);
-void pins_free(struct pins *p);
 
-/* The kind that an effect stands for, -1 for none. A SET's name decides about some. */
+/* The kind that an effect stands for, -1 for none. `name`: of a SET, NULL if it can't be told. */
 int pins_kind_of(enum sql_effect effect, const char *name);
-/* An effect is about to be sent. `name` for SET and RESET, may be NULL: unknown. */
+/* An effect is about to be sent. */
 void pins_see(struct pins *p, enum sql_effect effect, const char *name);
-void pins_add(struct pins *p, enum pin_kind kind, const char *name);
-/* What was added before, its names with it, happens again: which of them isn't known. */
-void pins_add_again(struct pins *p, uint32_t which);
+void pins_add(struct pins *p, enum pin_kind kind);
+/* Of each of these kinds. */
+void pins_add_all(struct pins *p, uint32_t which);
 void pins_drop(struct pins *p, enum pin_kind kind);
-/* May the client have SET this parameter, so that its value is not the broker's to choose? */
-bool pins_may_set(const struct pins *p, const char *name);
 static inline bool pins_hold(const struct pins *p)
 {
         return p->kinds != 0;
@@ -82,8 +75,8 @@ void pins_settle(struct pins *p, enum pins_outcome outcome);
 bool pins_want_audit(const struct pins *p);
 void pins_audit_sent(struct pins *p);
 void pins_audited(struct pins *p, uint32_t bits);
-/* "SET work_mem", "LISTEN"; "" if nothing holds. */
-const char *pins_reason(const struct pins *p, char *text, size_t size);
+/* "LISTEN"; "" if nothing holds. */
+const char *pins_reason(const struct pins *p);
 /* State that no reset undoes: the server must be closed when the client goes. */
 bool pins_indelible(const struct pins *p);
 

@@ -106,7 +106,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 }
                 const char *applied = settings_get(t->applied, name);
-                if ((applied && strcmp(applied, value) == 0) || pins_may_set(&c->pins, name))
+                if (applied && strcmp(applied, value) == 0)
                         continue;
                 append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
@@ -162,7 +162,7 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
         apply_wanted(c, t, reset, &sql);
         if (bytes_length(&sql)) {
                 send_sql(t, &sql, TURN_RESTORE, first);
-                c->statements.here = false;
+                statements_go(&c->statements);
         }
         bytes_free(&sql);
         tell(c, t, false, extra);
@@ -218,65 +218,27 @@ static const char *spelling(const struct settings *known, const char *name)
         return NULL;
 }
 
-static void back_to_start(struct track_client *c, const char *name, struct bytes *extra)
+void restore_keep(struct track_client *c, struct track_server *t, const char *name, const char *value)
 {
-        const char *start = settings_get(c->startup, name);
-        const char *told = settings_get(c->wanted, name);
-        if (!start || !restore_settable(name) || (told && strcmp(start, told) == 0))
-                return;
-        want(c, name, start);
-        const char *known = spelling(c->known, name);
-        if (known)
-                compose_parameter(extra, known, start);
+        bool agreed = t->aligned == c->wanted;
+        want(c, name, value);
+        if (!settings_get(t->reported, name))
+                settings_put(&t->applied, name, value);
+        if (agreed)
+                align(c, t);
 }
 
-void restore_see(struct track_client *c, enum sql_effect effect, const char *name)
+void restore_back(struct track_client *c, struct track_server *t, const char *name, struct bytes *extra)
 {
-        if (effect == SQL_RESET_ALL || effect == SQL_DISCARD_ALL) {
-                OWN(free) char *role = own_string(settings_get(c->resets, "role"));
-                c->reset_all = true;
-                settings_clear(&c->resets);
-                if (role)
-                        settings_put(&c->resets, "role", role);
-        } else if (effect == SQL_RESET && name) {
-                settings_put(&c->resets, name, "reset");
-        } else if (effect == SQL_SET && name && restore_resets(c)) {
-                settings_put(&c->resets, name, "set");
+        const char *start = settings_get(c->startup, name), *told = settings_get(c->wanted, name);
+        const char *known = spelling(t->reported, name);
+        settings_remove(&t->applied, name);
+        settings_unref(TAKE(t->aligned));
+        if (start && (!told || strcmp(start, told) != 0)) {
+                want(c, name, start);
+                if (known)
+                        compose_parameter(extra, known, start);
+        } else if (!start && !known) {
+                settings_remove(&c->wanted, name);
         }
-        if (effect == SQL_DISCARD_ALL)
-                c->maybe_reset = true;
-}
-
-bool restore_resets(const struct track_client *c)
-{
-        return c->reset_all || settings_count(c->resets) > 0;
-}
-
-/* RESET ALL leaves the role alone, and what is known of it: whoever gets the server next must know of it. */
-static void forget_applied(struct track_client *c, struct track_server *t)
-{
-        size_t at = 0;
-        const char *name, *value;
-        if (c->reset_all) {
-                OWN(free) char *role = own_string(settings_get(t->applied, "role"));
-                settings_clear(&t->applied);
-                if (role)
-                        settings_put(&t->applied, "role", role);
-        }
-        while (settings_next(c->resets, &at, &name, &value))
-                settings_remove(&t->applied, name);
-}
-
-void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra)
-{
-        size_t at = 0;
-        const char *name, *value;
-        while (settings_next(c->startup, &at, &name, &value)) {
-                const char *last = settings_get(c->resets, name);
-                if (last ? strcmp(last, "reset") == 0 : c->reset_all)
-                        back_to_start(c, name, extra);
-        }
-        forget_applied(c, t);
-        settings_unref(t->aligned);
-        t->aligned = NULL;
 }

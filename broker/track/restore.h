@@ -21,11 +21,9 @@ void restore_told(struct track_client *c, struct track_server *t, const char *na
                   const char *value);
 /* Tells the client reported values that are not what it was told last. */
 void restore_tell(struct track_client *c, struct track_server *t, struct bytes *extra);
-/* A RESET, DISCARD ALL or SET is sent, in this order. */
-void restore_see(struct track_client *c, enum sql_effect effect, const char *name);
-/* Was there a RESET since the server was last quiet? */
-bool restore_resets(const struct track_client *c);
-/* RESET led the server back to its own defaults; the client's are what it said at the start. */
-void restore_after_reset(struct track_client *c, struct track_server *t, struct bytes *extra);
+/* A parameter has this value on the server because the client wants it so ... */
+void restore_keep(struct track_client *c, struct track_server *t, const char *name, const char *value);
+/* ... or it was RESET: the client's is what it said at the start. */
+void restore_back(struct track_client *c, struct track_server *t, const char *name, struct bytes *extra);
 
 #endif

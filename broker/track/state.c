@@ -26,6 +26,7 @@ void track_server_init(struct track_server *t, struct settings *reported)
         t->status = 'I';
         t->reported = reported;
         t->applied = settings_new();
+        bytes_init(&t->audit_row, TRACK_AUDIT_MAX);
 }
 
 void track_server_free(struct track_server *t)
@@ -34,6 +35,7 @@ void track_server_free(struct track_server *t)
         settings_unref(t->reported);
         settings_unref(t->applied);
         settings_unref(t->aligned);
+        bytes_free(&t->audit_row);
         free(t->restore_reason);
         memset(t, 0, sizeof *t);
 }
@@ -54,8 +56,8 @@ void track_client_free(struct track_client *c)
         settings_unref(c->wanted);
         settings_unref(c->startup);
         settings_unref(c->known);
-        settings_unref(c->resets);
-        pins_free(&c->pins);
+        settings_unref(c->touched);
+        settings_unref(c->asked);
         statements_free(&c->statements);
         free(c->lexer);
         memset(c, 0, sizeof *c);

@@ -5,11 +5,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/bytes.h"
 #include "base/error.h"
 #include "track/pins.h"
 #include "track/settings.h"
 #include "track/statements.h"
 #include "track/turns.h"
+
+#define TRACK_AUDIT_MAX 65536           /* bytes of an answer */
 
 struct track_server {
         struct turns turns;
@@ -23,7 +26,7 @@ struct track_server {
         struct settings *reported;      /* what the server last reported */
         struct settings *applied;       /* what the broker SET and the server does not report */
         struct settings *aligned;       /* the client settings that both agree with now, or NULL */
-        uint32_t audit_bits;
+        struct bytes audit_row;         /* the server's answer to the audit, as far as it is here */
         struct track_span {
                 uint32_t tags, begins, commits, rollbacks, readies;
                 uint32_t idles;         /* ReadyForQuery outside of a transaction */
@@ -40,9 +43,15 @@ struct track_client {
         struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
         struct settings *known;         /* the parameters that servers here report */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
-        bool maybe_reset;               /* DISCARD ALL, or a RESET that can't be read for certain */
-        bool reset_all;                 /* RESET ALL or DISCARD ALL was sent, outcome not known yet */
-        struct settings *resets;        /* likewise names, after that: "reset", or "set" again */
+        struct settings *touched;       /* parameters to ask the server about: "set", or "reset" if they
+                                           may lead back to the start */
+        struct settings *asked;         /* those that it is being asked about now */
+        bool reset_all;                 /* RESET ALL or DISCARD ALL was sent: any may lead back */
+        bool awaits;                    /* its next request can't be judged before the Sync is answered */
+        bool auditing;                  /* it is asked about pins, too */
+        bool holding;                   /* the client must hear the answer before it goes on: something
+                                           may have led back */
+        uint32_t ready_owed;            /* ... with the ReadyForQuery that were kept back for it */
 };
 
 /* Must texts be read both with and without '\' as an escape? (standard_conforming_strings is off,

@@ -11,6 +11,7 @@ void statements_init(struct statements *s)
 void statements_free(struct statements *s)
 {
         free(s->message);
+        settings_unref(s->names);
         statements_init(s);
 }
 
@@ -29,4 +30,28 @@ void statements_forget(struct statements *s)
         s->size = 0;
         s->unnamed = (struct statement_marks){0};
         s->bound = false;
+}
+
+void statements_come(struct statements *s)
+{
+        s->here = s->fresh = true;
+}
+
+void statements_go(struct statements *s)
+{
+        s->here = s->fresh = s->hoped = false;
+}
+
+void statements_synced(struct statements *s)
+{
+        if (!s->fresh)
+                return;
+        s->hoped = s->here;
+        s->here = s->fresh = false;
+}
+
+void statements_proved(struct statements *s)
+{
+        s->here = s->here || s->hoped;
+        s->hoped = false;
 }

@@ -7,9 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "track/settings.h"
 #include "wire/frame.h"
 
 #define STATEMENTS_UNNAMED_MAX 8192     /* a longer unnamed statement pins instead */
+#define STATEMENTS_NAMES       32       /* of parameters in all of a client's texts; more pin */
 
 /* What texts do: bits of enum sql_effect, and of the kinds of pins they bring. */
 struct statement_marks {
@@ -20,9 +22,12 @@ struct statements {
         struct statement_marks named;   /* of all named statements together, PREPAREd ones, too */
         struct statement_marks portals; /* of unnamed ones since the server was last quiet */
         struct statement_marks unnamed;
+        struct settings *names;         /* parameters that some of these texts SET */
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
-        bool here;                      /* the server that is held has it (or failed to) */
+        bool here;                      /* the server has it, or will when it gets to what is sent next */
+        bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
+        bool hoped;                     /* ... part fails it is not here: the next one can't count on it */
         bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain */
 };
 
@@ -35,6 +40,12 @@ static inline bool statements_fit(const struct frame_piece *parse)
 /* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
+/* The unnamed statement, or that there is none, was sent along; it is not here any more; a Sync was
+ * sent; the server has answered everything. */
+void statements_come(struct statements *s);
+void statements_go(struct statements *s);
+void statements_synced(struct statements *s);
+void statements_proved(struct statements *s);
 static inline void statements_mark(struct statement_marks *m, uint32_t effects, uint32_t pins)
 {
         m->effects |= effects;

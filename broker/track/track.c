@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/audit.h"
 #include "track/restore.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
@@ -18,7 +19,7 @@ static void bring_unnamed(struct track_client *c, struct track_server *t, struct
         struct statements *s = &c->statements;
         if (s->here || !turns_heeded(&t->turns))
                 return;
-        s->here = true;
+        statements_come(s);
         if (s->size) {
                 bytes_append(before, s->message, s->size);
                 turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
@@ -32,7 +33,7 @@ static void bring_unnamed(struct track_client *c, struct track_server *t, struct
 static void drop_unnamed(struct track_client *c)
 {
         statements_forget(&c->statements);
-        c->statements.here = true;
+        statements_come(&c->statements);
         pins_drop(&c->pins, PIN_UNNAMED);
 }
 
@@ -55,7 +56,7 @@ static void remember_unnamed(struct track_client *c, const struct track_request 
         if (statements_fit(piece))
                 statements_remember(s, piece->data, piece->size);
         else
-                pins_add(&c->pins, PIN_UNNAMED, NULL);
+                pins_add(&c->pins, PIN_UNNAMED);
         s->unnamed = r->marks;
         statements_mark(&s->portals, r->marks.effects, r->marks.pins);
 }
@@ -67,7 +68,7 @@ static void send_parse(struct track_client *c, struct track_server *t, const str
         if (turns_heeded(&t->turns)) {
                 look_apply(c, t, r, piece, false);
                 if (r->named) {
-                        pins_add(&c->pins, PIN_STATEMENT, NULL);
+                        pins_add(&c->pins, PIN_STATEMENT);
                         statements_mark(&c->statements.named, r->marks.effects, r->marks.pins);
                 } else {
                         remember_unnamed(c, r, piece);
@@ -79,8 +80,12 @@ static void send_parse(struct track_client *c, struct track_server *t, const str
 static void send_bind(struct track_client *c, struct track_server *t, const struct track_request *r,
                       struct bytes *before)
 {
-        if (r->unnamed)
+        if (r->unnamed) {
                 bring_unnamed(c, t, before);
+                /* The portal may outlive the statement. */
+                statements_mark(&c->statements.portals, c->statements.unnamed.effects,
+                                c->statements.unnamed.pins);
+        }
         if (r->portal && turns_heeded(&t->turns))
                 c->statements.bound = r->unnamed && c->statements.size;
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
@@ -99,6 +104,7 @@ void track_send(struct track_client *c, struct track_server *t, const struct tra
                 const struct frame_piece *piece, struct bytes *before)
 {
         t->inside = !piece->ends;
+        c->awaits = false;
         if (!piece->begins) {
                 if (c->lexer && (piece->type == 'Q' || piece->type == 'P'))
                         look_continue(c, t, piece);
@@ -132,12 +138,13 @@ void track_send(struct track_client *c, struct track_server *t, const struct tra
         case 'S':
                 /* During a COPY it is ignored. */
                 t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
+                statements_synced(&c->statements);
                 turns_sent(&t->turns, TURN_SYNC, TURN_CLIENT);
                 break;
         case 'F':
                 /* A function by its number: it may do anything that a function can. */
                 if (turns_heeded(&t->turns)) {
-                        pins_add(&c->pins, PIN_ADVISORY, NULL);
+                        pins_add(&c->pins, PIN_ADVISORY);
                         c->pins.doubt = true;
                         t->unsynced = false;
                 }
@@ -167,7 +174,7 @@ static void cancel_extended(struct track_client *c, struct track_server *t, stru
         turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
         turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
         turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
-        c->statements.here = false;
+        statements_go(&c->statements);
         t->unsynced = true;
 }
 
@@ -192,7 +199,7 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
 {
         expect(track_quiet(t));
         memset(&t->span, 0, sizeof t->span);
-        c->statements.here = false;
+        statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
                 restore_align(c, t, reset || t->soiled, first, tell);
 }
@@ -216,30 +223,36 @@ bool track_idle(const struct track_server *t)
 
 bool track_lendable(const struct track_client *c, const struct track_server *t)
 {
-        return track_quiet(t) && !t->inside && !t->turns.stray && !pins_hold(&c->pins) && !c->lexer &&
+        return track_quiet(t) && !t->inside && !t->turns.stray && !track_holds(c) && !c->lexer &&
                !t->restore_failed;
+}
+
+bool track_holds(const struct track_client *c)
+{
+        return pins_hold(&c->pins) || audit_open(c);
+}
+
+bool track_settling(const struct track_client *c, const struct track_server *t)
+{
+        return c->holding || c->ready_owed || (c->awaits && turns_will_end(&t->turns));
 }
 
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out)
 {
         bool stray = t->turns.stray && !(c->pins.kinds & PIN_BIT(PIN_UNNAMED));
-        if (!track_quiet(t) || t->inside || !(stray || pins_want_audit(&c->pins)))
+        if (!track_quiet(t) || t->inside || !(stray || audit_wanted(c)))
                 return false;
-        compose_query(out, pins_audit_sql);
-        turns_sent(&t->turns, TURN_QUERY, TURN_AUDIT);
-        t->audit_bits = UINT32_MAX;
-        c->statements.here = false;
-        pins_audit_sent(&c->pins);
+        audit_ask(c, t, out);
         return true;
 }
 
 bool track_clean(const struct track_client *c, struct track_server *t, struct bytes *out)
 {
-        if (t->turns.count > 0 || t->turns.copy != COPY_NONE || t->turns.stray ||
+        if ((t->turns.count > 0 && !turns_own_only(&t->turns)) || t->turns.copy != COPY_NONE || t->turns.stray ||
             t->turns.lost || t->inside || t->restore_failed || pins_indelible(&c->pins) || c->lexer)
                 return false;
         bool open = t->unsynced || t->turns.skipping || t->status != 'I';
-        if (!open && !pins_hold(&c->pins))
+        if (!open && !track_holds(c) && t->turns.count == 0)
                 return true;
         /* Only there is nothing left that a Sync could commit. */
         if (t->turns.skipping) {
@@ -305,27 +318,15 @@ static enum pins_outcome outcome(const struct track_span *s)
 }
 
 /* The server is quiet: what the client's statements have brought about is known now. */
-static void settle(struct track_client *c, struct track_server *t, struct bytes *extra)
+static void settle(struct track_client *c, struct track_server *t)
 {
         enum pins_outcome how = outcome(&t->span);
-        uint32_t before = c->pins.kinds;
         memset(&t->span, 0, sizeof t->span);
         pins_settle(&c->pins, how);
+        audit_settle(c, t, how == PINS_DONE);
         c->statements.portals = (struct statement_marks){0};
         if (!(c->pins.kinds & (PIN_BIT(PIN_STATEMENT) | PIN_BIT(PIN_PREPARE))))
                 c->statements.named = (struct statement_marks){0};
-        /* A RESET ALL leaves alone what set_config() did to the role. */
-        if (how == PINS_DONE && before & ~c->pins.kinds & PIN_BIT(PIN_SET_CONFIG))
-                t->soiled = true;
-        if (how == PINS_DONE && restore_resets(c))
-                restore_after_reset(c, t, extra);
-        if (c->maybe_reset || (how == PINS_MIXED && restore_resets(c))) {
-                t->soiled = true;
-                restore_forget(t);
-        }
-        settings_unref(c->resets);
-        c->resets = NULL;
-        c->reset_all = c->maybe_reset = false;
 }
 
 static enum track_verdict reply_status(struct track_client *c, struct track_server *t,
@@ -357,30 +358,21 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
                 count_ready(&t->span, t->status);
-                if (track_quiet(t))
-                        settle(c, t, extra);
-                return TRACK_FORWARD;
+                if (!turns_have(&t->turns, TURN_SYNC))
+                        statements_proved(&c->statements);
+                if (!track_quiet(t))
+                        return TRACK_FORWARD;
+                settle(c, t);
+                if (!audit_pressing(c) || t->inside)
+                        return TRACK_FORWARD;
+                c->ready_owed++;
+                return TRACK_SWALLOW;
         }
         if (owner == TURN_AUDIT)
-                pins_audited(&c->pins, t->audit_bits);
+                audit_answered(c, t, extra);
         if (owner == TURN_RESTORE)
                 restore_tell(c, t, extra);
         return TRACK_SWALLOW;
-}
-
-static void audit_row(struct track_server *t, const struct frame_piece *piece)
-{
-        const char *column;
-        int32_t length;
-        size_t count;
-        if (!frame_whole(piece) || reply_row(frame_payload(piece), frame_payload_size(piece), &column,
-                                             &length, 1, &count) != FRAME_READY)
-                return;
-        if (count != 1 || length < 1 || length > 3)
-                return;
-        char text[4] = {0};
-        memcpy(text, column, (size_t) length);
-        t->audit_bits = (uint32_t) strtoul(text, NULL, 10);
 }
 
 static void restore_refused(struct track_server *t, const struct frame_piece *piece)
@@ -412,7 +404,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         struct turns *turns = &t->turns;
         bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
-        bool changes = extended && turns_change_unnamed(turns);
+        bool changes = extended && turns_change_unnamed(turns, false);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         if (owner == TURN_RESTORE || owner == TURN_CLEAN) {
@@ -425,8 +417,8 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         /* The last Parse of the unnamed statement failed or was skipped. */
         if (unnamed && !turns_have(turns, TURN_UNNAMED))
                 drop_unnamed(c);
-        if (changes)
-                c->statements.here = false;
+        if (changes && !turns_change_unnamed(turns, true))
+                statements_go(&c->statements);
         return TRACK_FORWARD;
 }
 
@@ -470,8 +462,6 @@ static enum track_verdict judge(struct track_client *c, struct track_server *t,
                 count_tag(&t->span, piece);
         if ((piece->type == 's' || piece->type == 'V') && owner == TURN_CLIENT)
                 count_untagged(&t->span);
-        if (piece->type == 'D' && owner == TURN_AUDIT)
-                audit_row(t, piece);
         return pass;
 }
 
@@ -481,5 +471,7 @@ enum track_verdict track_reply(struct track_client *c, struct track_server *t,
 {
         if (piece->begins)
                 t->verdict = (uint8_t) judge(c, t, piece, extra);
+        if (piece->type == 'D' && t->turns.count > 0 && turns_owner(&t->turns) == TURN_AUDIT)
+                audit_row(t, piece);
         return (enum track_verdict) t->verdict;
 }

@@ -43,6 +43,10 @@ bool track_quiet(const struct track_server *t);
 bool track_idle(const struct track_server *t);
 /* May the server be lent to another client now? */
 bool track_lendable(const struct track_client *c, const struct track_server *t);
+/* Has the client state, or may it have, that no other may meet? */
+bool track_holds(const struct track_client *c);
+/* Must the client's next request wait for an answer? */
+bool track_settling(const struct track_client *c, const struct track_server *t);
 /* Appends the audit, if it is time to ask which pins are still alive. */
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out);
 /* The client is gone: appends what makes the server as new (rolls back if need be). False: it can't

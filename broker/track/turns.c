@@ -84,9 +84,9 @@ bool turns_have(const struct turns *t, enum turn_kind kind)
         return false;
 }
 
-bool turns_change_unnamed(const struct turns *t)
+bool turns_change_unnamed(const struct turns *t, bool all)
 {
-        for (uint32_t i = 0; i < t->count && kind_at(t, i) != TURN_SYNC; i++) {
+        for (uint32_t i = 0; i < t->count && (all || kind_at(t, i) != TURN_SYNC); i++) {
                 enum turn_kind kind = kind_at(t, i);
                 if (kind == TURN_UNNAMED || kind == TURN_QUERY || kind == TURN_CLOSE ||
                     owner_at(t, i) == TURN_REPARSE)

@@ -85,8 +85,13 @@ bool turns_own_only(const struct turns *t);
  * broker's own before it. */
 bool turns_owe_client(const struct turns *t, bool *now);
 bool turns_have(const struct turns *t, enum turn_kind kind);
-/* Would any request up to the next Sync change the unnamed statement? */
-bool turns_change_unnamed(const struct turns *t);
+/* Will a ReadyForQuery come, whatever the client sends or does not send? */
+static inline bool turns_will_end(const struct turns *t)
+{
+        return t->copy != COPY_IN && turns_have(t, TURN_SYNC);
+}
+/* Would any request change the unnamed statement: of those up to the next Sync, or of all? */
+bool turns_change_unnamed(const struct turns *t, bool all);
 /* Would a ReadyForQuery now be a stray one? */
 bool turns_stray(const struct turns *t);
 /* A reply of this type came. False: it can't be the answer to what was asked, the connection can't

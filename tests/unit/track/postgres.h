@@ -40,7 +40,7 @@ struct pg_statement {
 };
 
 struct pg_portal {
-        bool there, done, sure;         /* sure: unnamed, of the unnamed statement that is still it */
+        bool there, done;
         unsigned left;                  /* rows, when it was suspended */
         char sql[PG_TEXT];
 };
@@ -48,6 +48,7 @@ struct pg_portal {
 /* What a rollback takes back. */
 struct pg_undo {
         uint8_t set[PG_SETTINGS], local[PG_SETTINGS];
+        bool session[PG_SETTINGS];      /* it was SET, and not RESET */
         bool listen, temp, cursor, deferred;
         unsigned rows;
 };
@@ -65,7 +66,7 @@ struct pg {
         struct pg_portal portal[2];
         bool copying, copy_extended;
         unsigned copied;
-        char query[1400];               /* of a simple Query: what is still to be run */
+        char query[6000];               /* of a simple Query: what is still to be run */
         bool one_statement, ran_any;
         uint8_t reset_value[PG_SETTINGS], reported[PG_SETTINGS];
         bool eager;                     /* reports at once, as servers before 14 do */
@@ -75,9 +76,11 @@ struct pg {
         int owner;                      /* of the open transaction's rows */
         /* What a test wants to know. */
         bool unnamed_unsure;            /* a message that would change the unnamed statement was skipped */
-        bool reset_ran, upset, unsure;  /* a RESET; an error or rollback; a RESET nobody can be sure of */
+        bool reset_ran;                 /* a RESET */
         bool copy_open;                 /* a COPY began, and neither CopyDone nor CopyFail came */
-        bool copy_doubt;                /* it failed before it read anything; a request came in it */
+        bool copy_synced;               /* a Sync came in it, and was ignored */
+        bool copy_doubt;                /* it failed before it read anything, or behind a Sync; a request
+                                           came in it */
 };
 
 /* ---- saying something ---- */
@@ -106,11 +109,22 @@ static inline void pg_say_fields(struct pg *p, char type, const char *severity, 
         pg_say(p, type, fields, (size_t) n + 1);
 }
 
+static inline void pg_say_row_of(struct pg *p, const char *const *values, unsigned count)
+{
+        uint8_t row[1000] = {0, (uint8_t) count};
+        size_t n = 2;
+        for (unsigned i = 0; i < count; i++) {
+                size_t length = strlen(values[i]);
+                memcpy(row + n, (uint8_t[]){0, 0, 0, (uint8_t) length}, 4);
+                memcpy(row + n + 4, values[i], length);
+                n += 4 + length;
+        }
+        pg_say(p, 'D', row, n);
+}
+
 static inline void pg_say_row(struct pg *p, const char *value)
 {
-        uint8_t row[64] = {0, 1, 0, 0, 0, (uint8_t) strlen(value)};
-        memcpy(row + 6, value, strlen(value));
-        pg_say(p, 'D', row, 6 + strlen(value));
+        pg_say_row_of(p, &value, 1);
 }
 
 static inline void pg_say_columns(struct pg *p)
@@ -181,7 +195,6 @@ static inline void pg_roll_back(struct pg *p)
 {
         if (p->tx != 'N')
                 p->now = p->before;
-        p->upset = true;
         pg_over(p);
 }
 
@@ -201,7 +214,6 @@ static inline bool pg_commit(struct pg *p)
 static inline bool pg_fail(struct pg *p, const char *state, const char *text)
 {
         pg_say_fields(p, 'E', "ERROR", state, text);
-        p->upset = true;
         if (p->tx == 'B')
                 p->tx = 'F';
         else if (p->tx == 'I')
@@ -283,7 +295,7 @@ static inline bool pg_parse(struct pg *p, const char *name, const char *sql)
         struct pg_statement *s = &p->statement[pg_place(name)];
         if (!*name) {
                 s->there = false;
-                p->unnamed_unsure = p->portal[0].sure = false;
+                p->unnamed_unsure = false;
         }
         sql = pg_without_padding(sql);
         pg_begin(p);
@@ -310,7 +322,7 @@ static inline bool pg_bind(struct pg *p, const char *portal, const char *name)
                 return pg_fail(p, "25P02", "aborted");
         if (*portal && o->there)
                 return pg_fail(p, "42P03", "exists");
-        *o = (struct pg_portal){.there = true, .sure = !*portal && !*name};
+        *o = (struct pg_portal){.there = true};
         memcpy(o->sql, s->sql, sizeof o->sql);
         pg_say(p, '2', NULL, 0);
         return true;
@@ -366,7 +378,7 @@ static inline bool pg_close(struct pg *p, char kind, const char *name)
         else
                 p->portal[pg_place(name) & 1].there = false;
         if (kind == 'S' && !*name)
-                p->unnamed_unsure = p->portal[0].sure = false;
+                p->unnamed_unsure = false;
         pg_say(p, '3', NULL, 0);
         return true;
 }
@@ -416,9 +428,12 @@ static inline void pg_copy_failed(struct pg *p, const char *state)
 static inline void pg_copy_message(struct pg *p, char type, const char *payload, size_t n)
 {
         char tag[32];
-        if (type == 'H' || type == 'S')
+        if (type == 'H' || type == 'S') {
+                p->copy_synced = p->copy_synced || type == 'S';
                 return;
+        }
         if (type == 'd' && n > 0 && *payload == '!') {
+                p->copy_doubt = p->copy_doubt || p->copy_synced;
                 pg_copy_failed(p, "22P02");
         } else if (type == 'd') {
                 p->copied++;

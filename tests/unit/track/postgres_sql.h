@@ -84,7 +84,8 @@ static inline bool pg_done(struct pg *p, const char *tag)
 static inline bool pg_put(struct pg *p, const char *name, const char *value, bool local)
 {
         int s = pg_find_setting(name), v = s < 0 ? -1 : pg_find_value((unsigned) s, value);
-        if (s >= 0 && strcmp(value, "DEFAULT") == 0)
+        bool back = s >= 0 && strcmp(value, "DEFAULT") == 0;
+        if (back)
                 v = p->reset_value[s];
         if (s == PG_DATESTYLE && strcmp(value, "ISO") == 0)     /* the order stays */
                 v = pg_value(p, PG_DATESTYLE) % 3 ? 1 : 0;
@@ -96,6 +97,7 @@ static inline bool pg_put(struct pg *p, const char *name, const char *value, boo
                 p->now.local[s] = (uint8_t) (PG_LOCAL | v);
         } else {
                 p->now.set[s] = (uint8_t) v;
+                p->now.session[s] = !back;
                 p->now.local[s] = 0;
         }
         if (p->eager)
@@ -119,27 +121,21 @@ static inline bool pg_set(struct pg *p, const char *sql)
         return pg_put(p, name, value, local) && pg_done(p, "SET");
 }
 
-static inline void pg_note_reset(struct pg *p, const struct pg_portal *portal)
-{
-        p->reset_ran = true;
-        if (portal && !portal->sure)
-                p->unsure = true;
-}
-
 static inline void pg_reset_one(struct pg *p, unsigned s)
 {
         p->now.set[s] = p->reset_value[s];
         p->now.local[s] = 0;
+        p->now.session[s] = false;
 }
 
-static inline bool pg_reset(struct pg *p, const char *sql, const struct pg_portal *portal)
+static inline bool pg_reset(struct pg *p, const char *sql)
 {
         char name[40];
-        pg_note_reset(p, portal);
+        p->reset_ran = true;
         pg_word(sql + 6, name, sizeof name);
         int one = pg_find_setting(name);
         if (strcmp(name, "SESSION") == 0)
-                p->now.set[PG_ROLE] = p->now.local[PG_ROLE] = 0;
+                p->now.set[PG_ROLE] = p->now.local[PG_ROLE] = p->now.session[PG_ROLE] = 0;
         else if (one >= 0)
                 pg_reset_one(p, (unsigned) one);
         for (unsigned s = 0; strcmp(name, "ALL") == 0 && s < PG_SETTINGS; s++) {
@@ -166,9 +162,9 @@ static inline bool pg_discard(struct pg *p, const char *sql, const struct pg_por
                 p->now.temp = false;
                 return pg_done(p, "DISCARD TEMP");
         }
-        if (p->tx != 'I' || !p->one_statement)
+        if (p->tx != 'I' || !p->one_statement || (!portal && p->executed > 0))
                 return pg_fail(p, "25001", "DISCARD ALL in a transaction");
-        pg_note_reset(p, portal);
+        p->reset_ran = true;
         for (unsigned s = 0; s < PG_SETTINGS; s++)
                 pg_reset_one(p, s);
         p->now.listen = p->now.temp = p->now.cursor = p->lock = p->sequence = false;
@@ -197,7 +193,6 @@ static inline bool pg_transaction(struct pg *p, const char *sql)
                         return pg_fail(p, p->tx == 'I' ? "25P01" : "3B001", "no savepoint");
                 p->now = p->saved;
                 p->tx = 'B';
-                p->upset = true;
                 return pg_done(p, "ROLLBACK");
         }
         if (p->tx == 'I')
@@ -226,6 +221,7 @@ static inline bool pg_copy(struct pg *p, const char *sql, const struct pg_portal
         p->copy_extended = portal;
         p->copied = 0;
         p->copy_open = true;
+        p->copy_synced = false;
         p->copying = !strstr(sql, "view");
         if (p->copying)
                 return true;
@@ -241,13 +237,31 @@ static inline bool pg_rows(struct pg *p, const char *value, const struct pg_port
         return pg_done(p, "SELECT 1");
 }
 
-static inline bool pg_audit(struct pg *p)
+/* The broker's own question: which state is alive, the values of parameters, and where they come from. */
+static inline bool pg_audit(struct pg *p, const char *sql)
 {
-        char sum[8];
+        const char *row[PG_SETTINGS + 2];
+        char sum[8] = "0", sources[200] = "";
         bool prepared = p->prepared || p->statement[1].there || p->statement[2].there;
-        snprintf(sum, sizeof sum, "%d", p->lock + 2 * p->now.listen + 4 * prepared + 8 * p->now.cursor +
-                                                16 * p->now.temp);
-        return pg_rows(p, sum, NULL);
+        unsigned n = 1;
+        row[0] = sum;
+        if (strstr(sql, "EXISTS"))
+                snprintf(sum, sizeof sum, "%d", p->lock + 2 * p->now.listen + 4 * prepared +
+                                                        8 * p->now.cursor + 16 * p->now.temp);
+        for (const char *at = sql; (at = strstr(at, "current_setting(")); n++) {
+                char name[40];
+                at = pg_word(at + 15, name, sizeof name);
+                int s = pg_find_setting(name);
+                row[n] = pg_parameters[s].values[pg_value(p, (unsigned) s)];
+        }
+        for (unsigned s = 0; s < PG_SETTINGS; s++)
+                sprintf(sources + strlen(sources), "%s%s=%s", s ? "," : "", pg_parameters[s].name,
+                        p->now.session[s] ? "session" : "default");
+        if (strstr(sql, "string_agg"))
+                row[n++] = sources;
+        pg_say_columns(p);
+        pg_say_row_of(p, row, n);
+        return pg_done(p, "SELECT 1");
 }
 
 static inline bool pg_config(struct pg *p, const char *sql, const struct pg_portal *portal)
@@ -262,8 +276,8 @@ static inline bool pg_config(struct pg *p, const char *sql, const struct pg_port
 
 static inline bool pg_select(struct pg *p, const char *sql, const struct pg_portal *portal)
 {
-        if (pg_starts(sql, "SELECT (EXISTS"))
-                return pg_audit(p);
+        if (pg_starts(sql, "SELECT (EXISTS") || pg_starts(sql, "SELECT 0"))
+                return pg_audit(p, sql);
         if (pg_starts(sql, "SELECT set_config(") || pg_starts(sql, "SELECT pg_catalog.set_config("))
                 return pg_config(p, sql, portal);
         if (pg_starts(sql, "SELECT boom"))
@@ -344,7 +358,7 @@ static inline bool pg_run(struct pg *p, const char *sql, const struct pg_portal 
         if (pg_starts(sql, "SET "))
                 return pg_set(p, sql);
         if (pg_starts(sql, "RESET "))
-                return pg_reset(p, sql, portal);
+                return pg_reset(p, sql);
         if (pg_starts(sql, "DISCARD "))
                 return pg_discard(p, sql, portal);
         if (pg_starts(sql, "BEGIN") || pg_starts(sql, "SAVEPOINT") || pg_ends_transaction(sql))

@@ -171,6 +171,25 @@ static inline enum track_verdict hear(struct stage *s, struct track_client *c, c
         return track_reply(c, &s->t, &piece, &s->told);
 }
 
+/* Columns with a bar between them; a tilde is NULL. */
+static inline size_t put_row(const char *text, uint8_t *p)
+{
+        size_t n = 2;
+        p[0] = p[1] = 0;
+        for (;; text++) {
+                size_t length = strcspn(text, "|");
+                bool null = *text == '~';
+                memcpy(p + n, null ? "\377\377\377\377" : "\0\0\0", 4);
+                p[n + 3] = null ? 0xff : (uint8_t) length;
+                memcpy(p + n + 4, text, null ? 0 : length);
+                n += 4 + (null ? 0 : length);
+                p[1]++;
+                text += length;
+                if (!*text)
+                        return n;
+        }
+}
+
 /* The payload of the word behind its type. */
 static inline size_t put_payload(char type, const char *text, uint8_t *p)
 {
@@ -188,10 +207,7 @@ static inline size_t put_payload(char type, const char *text, uint8_t *p)
                 return (size_t) sprintf((char *) p, "%.*s%c%s", (int) strcspn(text, "="), text, 0,
                                         strchr(text, '=') + 1) + 1;
         case 'D':
-                memcpy(p, "\0\1\0\0\0", 5);
-                p[5] = (uint8_t) strlen(text);
-                memcpy(p + 6, text, strlen(text));
-                return 6 + strlen(text);
+                return put_row(text, p);
         case 'A':
                 memcpy(p, "\0\0\0\1a\0\0", 7);
                 return 7;
@@ -278,9 +294,9 @@ static inline bool lendable(const struct stage *s)
         return track_lendable(&s->c, &s->t);
 }
 
-static inline const char *reason(struct stage *s)
+static inline const char *reason(const struct stage *s)
 {
-        return pins_reason(&s->c.pins, s->text, sizeof s->text);
+        return pins_reason(&s->c.pins);
 }
 
 /* A whole exchange that succeeds. */

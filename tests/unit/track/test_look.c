@@ -110,7 +110,7 @@ static void what_a_text_would_pin_is_known_without_a_server(void **state)
         assert_int_equal(pins_of("SELECT 1"), 0);
         assert_int_equal(pins_of("LISTEN a"), PIN_BIT(PIN_LISTEN));
         assert_int_equal(pins_of("SET work_mem = '1MB'; CREATE TEMP TABLE t (a int)"),
-                         PIN_BIT(PIN_SET) | PIN_BIT(PIN_TEMP));
+                         PIN_BIT(PIN_TEMP));
         assert_int_equal(pins_of("BEGIN; SET LOCAL work_mem = '1MB'; COMMIT"), 0);
         looked('P', "a\0LISTEN b\0\0", 13);
         assert_int_equal(s.q.pins, PIN_BIT(PIN_LISTEN) | PIN_BIT(PIN_STATEMENT));
@@ -118,14 +118,17 @@ static void what_a_text_would_pin_is_known_without_a_server(void **state)
         assert_int_equal(s.q.pins, PIN_BIT(PIN_ADVISORY));
 }
 
-static void what_servers_report_is_followed_and_pins_nobody(void **state)
+static void parameters_pin_nobody(void **state)
 {
         (void) state;
         assert_int_equal(pins_of("SET timezone = 'UTC'"), 0);
         assert_int_equal(pins_of("SET TIME ZONE 'UTC'"), 0);
         assert_int_equal(pins_of("SET NAMES 'UTF8'"), 0);
-        assert_int_equal(pins_of("SET search_path = a"), PIN_BIT(PIN_SET));
-        assert_int_equal(pins_of("SET SESSION AUTHORIZATION x"), PIN_BIT(PIN_SET));
+        assert_int_equal(pins_of("SET search_path = a"), 0);
+        assert_int_equal(pins_of("SELECT set_config('my.tag', $1, false)"), 0);
+        assert_int_equal(pins_of("SET SESSION AUTHORIZATION x"), PIN_BIT(PIN_AUTHORIZATION));
+        assert_int_equal(pins_of("SELECT set_config($1, $2, false)"), PIN_BIT(PIN_SET_CONFIG));
+        assert_int_equal(pins_of("SELECT setseed(0.5)"), PIN_BIT(PIN_SEED));
 }
 
 static void what_is_pinned_already_is_not_asked_for_again(void **state)
@@ -133,7 +136,7 @@ static void what_is_pinned_already_is_not_asked_for_again(void **state)
         (void) state;
         done(&s, "LISTEN a", "C:LISTEN ZI");
         assert_int_equal(pins_of("LISTEN b"), 0);
-        assert_int_equal(pins_of("LISTEN b; SET jit = off"), PIN_BIT(PIN_SET));
+        assert_int_equal(pins_of("LISTEN b; LOAD 'x'"), PIN_BIT(PIN_LOAD));
 }
 
 static void nothing_is_pinned_before_it_is_sent(void **state)
@@ -196,39 +199,53 @@ static void executing_what_was_prepared_in_sql_pins_too(void **state)
 static void an_end_counts_only_if_it_was_executed(void **state)
 {
         (void) state;
-        done(&s, "SET work_mem = '1MB'", "C:SET ZI");
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
         ask_parse(&s, "", "SELECT 1");
         ask_bind(&s, "p", "");
-        ask_parse(&s, "", "RESET ALL");
+        ask_parse(&s, "", "DISCARD SEQUENCES");
         ask_execute(&s, "p");
         ask(&s, 'S');
         says(&s, "1 2 1 C:SELECT_1 ZI");
-        assert_string_equal(reason(&s), "SET work_mem");
-        ask_parse(&s, "", "RESET ALL");
+        assert_string_equal(reason(&s), "sequence value");
+        ask_parse(&s, "", "DISCARD SEQUENCES");
         ask(&s, 'S');
         says(&s, "1 ZI");
         assert_false(lendable(&s));
         ask_bind(&s, "", "");
         ask_execute(&s, "");
         ask(&s, 'S');
-        says(&s, "2 C:RESET ZI");
+        says(&s, "2 C:DISCARD_SEQUENCES ZI");
         assert_true(lendable(&s));
 }
 
 static void an_end_of_a_named_statement_is_not_believed(void **state)
 {
         (void) state;
-        done(&s, "SET work_mem = '1MB'", "C:SET ZI");
-        ask_parse(&s, "a", "RESET ALL");
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
+        ask_parse(&s, "a", "DISCARD SEQUENCES");
         ask_bind(&s, "", "a");
         ask_execute(&s, "");
         ask_target(&s, 'C', 'S', "a");
         ask(&s, 'S');
-        says(&s, "1 2 C:RESET 3 ZI");
+        says(&s, "1 2 C:DISCARD_SEQUENCES 3 ZI");
         assert_true(track_audit(&s.c, &s.t, &s.before));
         says(&s, "T D:0 C:SELECT_1 ZI");
-        assert_string_equal(reason(&s), "SET work_mem");
-        assert_true(s.t.soiled);
+        assert_string_equal(reason(&s), "sequence value");
+}
+
+static void what_an_unnamed_portal_runs_counts_though_its_statement_is_gone(void **state)
+{
+        (void) state;
+        ask_parse(&s, "", "SET jit = off");
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        ask_bind(&s, "", "");
+        ask_parse(&s, "", "SELECT 1");
+        ask_execute(&s, "");
+        ask(&s, 'S');
+        says(&s, "2 1 C:SET ZI");
+        assert_false(lendable(&s));
+        assert_string_equal(settings_get(s.c.touched, "jit"), "set");
 }
 
 /* ---- texts in pieces ---- */
@@ -302,17 +319,17 @@ static void the_parameters_that_servers_report_may_change_between_two_pieces(voi
         memset(m, ' ', sizeof m);
         memcpy(m, "; SET TimeZone = 'UTC'; SET jit = off;", 38);
         ask_piece(&s, m, sizeof m, false, false, 1005, 'Q');
-        assert_int_equal(s.c.pins.kinds, PIN_BIT(PIN_SET));
+        assert_null(settings_get(s.c.touched, "timezone"));
+        assert_string_equal(settings_get(s.c.touched, "jit"), "set");
 }
 
-static void a_reset_in_it_is_not_believed(void **state)
+static void an_end_in_it_is_not_believed(void **state)
 {
         (void) state;
-        done(&s, "SET work_mem = '1MB'", "C:SET ZI");
-        ask_in_pieces('Q', "RESET ALL;", "RESET ALL");
-        says(&s, "C:RESET C:RESET ZI");
-        assert_string_equal(reason(&s), "SET work_mem");
-        assert_true(s.t.soiled);
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
+        ask_in_pieces('Q', "DISCARD SEQUENCES;", "DISCARD SEQUENCES");
+        says(&s, "C:DISCARD_SEQUENCES C:DISCARD_SEQUENCES ZI");
+        assert_string_equal(reason(&s), "sequence value");
 }
 
 static void a_long_parse_pins_for_what_it_will_do(void **state)
@@ -361,12 +378,11 @@ static void with_backslashes_that_may_escape_both_readings_count(void **state)
 static void and_no_end_is_believed(void **state)
 {
         (void) state;
-        done(&s, "SET work_mem = '1MB'", "C:SET ZI");
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
         done(&s, "SET standard_conforming_strings = off",
              "C:SET S:standard_conforming_strings=off ZI");
-        done(&s, "RESET ALL", "C:RESET S:standard_conforming_strings=on ZI");
-        assert_string_equal(reason(&s), "SET work_mem");
-        assert_true(s.t.soiled);
+        done(&s, "DISCARD SEQUENCES", "C:DISCARD_SEQUENCES ZI");
+        assert_string_equal(reason(&s), "sequence value");
 }
 
 static void a_set_of_the_rule_counts_from_the_next_request_on(void **state)
@@ -398,7 +414,7 @@ int main(void)
                 TEST(malformed_requests_are_refused),
                 TEST(names_are_told_apart),
                 TEST(what_a_text_would_pin_is_known_without_a_server),
-                TEST(what_servers_report_is_followed_and_pins_nobody),
+                TEST(parameters_pin_nobody),
                 TEST(what_is_pinned_already_is_not_asked_for_again),
                 TEST(nothing_is_pinned_before_it_is_sent),
                 TEST(an_execute_asks_for_the_pin_that_its_statement_needs),
@@ -406,12 +422,13 @@ int main(void)
                 TEST(executing_what_was_prepared_in_sql_pins_too),
                 TEST(an_end_counts_only_if_it_was_executed),
                 TEST(an_end_of_a_named_statement_is_not_believed),
+                TEST(what_an_unnamed_portal_runs_counts_though_its_statement_is_gone),
                 TEST(what_stands_late_in_a_long_text_pins),
                 TEST(what_stands_early_in_it_pins_before_the_rest_is_sent),
                 TEST(a_long_text_that_does_nothing_pins_nobody),
                 TEST(a_followed_parameter_in_it_pins_nobody),
                 TEST(the_parameters_that_servers_report_may_change_between_two_pieces),
-                TEST(a_reset_in_it_is_not_believed),
+                TEST(an_end_in_it_is_not_believed),
                 TEST(a_long_parse_pins_for_what_it_will_do),
                 TEST(a_text_that_is_dropped_leaves_nothing),
                 TEST(with_backslashes_that_may_escape_both_readings_count),

@@ -3,7 +3,6 @@
 #include "track/pins.h"
 
 static struct pins p;
-static char text[64];
 
 static int setup(void **state)
 {
@@ -15,7 +14,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         (void) state;
-        pins_free(&p);
         return 0;
 }
 
@@ -36,7 +34,7 @@ static void settled(enum pins_outcome how)
 
 static const char *reason(void)
 {
-        return pins_reason(&p, text, sizeof text);
+        return pins_reason(&p);
 }
 
 static void a_fresh_client_is_free(void **state)
@@ -60,18 +58,19 @@ static void each_effect_has_its_reason(void **state)
                      {SQL_BACKUP, "backup or temporary slot"}};
         (void) state;
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-                pins_free(&p);
+                pins_init(&p);
                 see(cases[i].effect);
                 assert_string_equal(reason(), cases[i].reason);
         }
-        pins_free(&p);
+        pins_init(&p);
         set("seed");
         assert_string_equal(reason(), "random seed");
-        pins_free(&p);
-        set("work_mem");
-        assert_string_equal(reason(), "SET work_mem");
-        see(SQL_LISTEN);
-        assert_string_equal(reason(), "SET work_mem");
+        pins_init(&p);
+        set("session_authorization");
+        assert_string_equal(reason(), "SET SESSION AUTHORIZATION");
+        pins_init(&p);
+        pins_see(&p, SQL_SET_CONFIG, "seed");
+        assert_string_equal(reason(), "random seed");
 }
 
 static void what_ends_state_is_no_reason(void **state)
@@ -84,71 +83,18 @@ static void what_ends_state_is_no_reason(void **state)
         assert_false(pins_hold(&p));
 }
 
-static void reset_of_the_last_name_frees(void **state)
+static void a_parameter_of_which_the_server_can_be_asked_is_no_reason(void **state)
 {
         (void) state;
         set("work_mem");
-        set("jit");
-        settled(PINS_DONE);
-        pins_see(&p, SQL_RESET, "Work_Mem");
-        settled(PINS_DONE);
-        assert_string_equal(reason(), "SET jit");
-        pins_see(&p, SQL_RESET, "jit");
-        assert_true(pins_hold(&p));
-        settled(PINS_DONE);
+        pins_see(&p, SQL_SET_CONFIG, "role");
         assert_false(pins_hold(&p));
 }
 
-static void a_reset_that_was_rolled_back_frees_nobody(void **state)
+static void discard_all_does_not_free_what_comes_after_it(void **state)
 {
         (void) state;
-        set("jit");
-        settled(PINS_DONE);
-        pins_see(&p, SQL_RESET, "jit");
-        settled(PINS_UNDONE);
-        assert_true(pins_hold(&p));
-        pins_see(&p, SQL_RESET, "jit");
-        settled(PINS_MIXED);
-        assert_true(pins_hold(&p));
-        settled(PINS_DONE);
-        assert_true(pins_hold(&p));
-}
-
-static void the_order_of_set_and_reset_counts(void **state)
-{
-        (void) state;
-        pins_see(&p, SQL_RESET, "jit");
-        set("jit");
-        settled(PINS_DONE);
-        assert_true(pins_hold(&p));
-        set("jit");
-        pins_see(&p, SQL_RESET, "jit");
-        set("jit");
-        settled(PINS_DONE);
-        assert_string_equal(reason(), "SET jit");
-}
-
-static void reset_all_frees_what_came_before_it(void **state)
-{
-        (void) state;
-        set("jit");
-        see(SQL_SET_CONFIG);
-        settled(PINS_DONE);
-        see(SQL_RESET_ALL);
-        settled(PINS_DONE);
-        assert_false(pins_hold(&p));
-}
-
-static void reset_all_does_not_free_what_comes_after_it(void **state)
-{
-        (void) state;
-        set("jit");
-        settled(PINS_DONE);
-        see(SQL_RESET_ALL);
-        set("work_mem");
-        settled(PINS_DONE);
-        assert_string_equal(reason(), "SET work_mem");
-        see(SQL_RESET_ALL);
+        see(SQL_DISCARD_ALL);
         see(SQL_SET_CONFIG);
         settled(PINS_DONE);
         assert_string_equal(reason(), "set_config()");
@@ -158,21 +104,6 @@ static void reset_all_does_not_free_what_comes_after_it(void **state)
         assert_string_equal(reason(), "sequence value");
 }
 
-static void reset_all_leaves_the_role_and_the_user(void **state)
-{
-        (void) state;
-        set("role");
-        set("session_authorization");
-        set("jit");
-        see(SQL_RESET_ALL);
-        settled(PINS_DONE);
-        assert_true(pins_may_set(&p, "role") && pins_may_set(&p, "session_authorization"));
-        assert_false(pins_may_set(&p, "jit"));
-        see(SQL_DISCARD_ALL);
-        settled(PINS_DONE);
-        assert_false(pins_hold(&p));
-}
-
 static void a_name_that_is_not_known_stays_until_discard_all(void **state)
 {
         (void) state;
@@ -180,25 +111,9 @@ static void a_name_that_is_not_known_stays_until_discard_all(void **state)
         assert_string_equal(reason(), "SET");
         see(SQL_RESET_ALL);
         settled(PINS_DONE);
-        assert_true(pins_hold(&p) && pins_may_set(&p, "anything"));
+        assert_true(pins_hold(&p));
         see(SQL_DISCARD_ALL);
-        settled(PINS_DONE);
-        assert_false(pins_hold(&p) || pins_may_set(&p, "anything"));
-}
-
-static void more_names_than_are_kept_stay_until_discard_all(void **state)
-{
-        char name[24];
-        (void) state;
-        for (int i = 0; i < PINS_NAMES + 1; i++) {
-                snprintf(name, sizeof name, "name_%d", i);
-                set(name);
-        }
-        for (int i = 0; i < PINS_NAMES + 1; i++) {
-                snprintf(name, sizeof name, "name_%d", i);
-                pins_see(&p, SQL_RESET, name);
-        }
-        settled(PINS_DONE);
+        settled(PINS_MIXED);
         assert_true(pins_hold(&p));
         see(SQL_DISCARD_ALL);
         settled(PINS_DONE);
@@ -208,34 +123,24 @@ static void more_names_than_are_kept_stay_until_discard_all(void **state)
 static void a_rollback_frees_what_came_in_it(void **state)
 {
         (void) state;
-        set("jit");
+        set(NULL);
         see(SQL_LISTEN);
         see(SQL_TEMP);
         see(SQL_SET_CONFIG);
         see(SQL_HOLD_CURSOR);
         settled(PINS_UNDONE);
         assert_false(pins_hold(&p));
-        set(NULL);
-        settled(PINS_UNDONE);
-        assert_false(pins_hold(&p));
-        set("jit");
-        settled(PINS_DONE);
-        assert_false(p.many_names);
 }
 
 static void a_rollback_does_not_free_what_was_there_before(void **state)
 {
         (void) state;
-        set("jit");
         see(SQL_LISTEN);
         settled(PINS_DONE);
-        set("jit");
-        set("work_mem");
+        see(SQL_TEMP);
         see(SQL_LISTEN);
         settled(PINS_UNDONE);
-        assert_true(pins_may_set(&p, "jit"));
-        assert_false(pins_may_set(&p, "work_mem"));
-        assert_true(p.kinds & PIN_BIT(PIN_LISTEN));
+        assert_int_equal(p.kinds, PIN_BIT(PIN_LISTEN));
 }
 
 static void some_state_no_rollback_undoes(void **state)
@@ -244,7 +149,7 @@ static void some_state_no_rollback_undoes(void **state)
                                                   SQL_BACKUP};
         (void) state;
         for (size_t i = 0; i < sizeof effects / sizeof *effects; i++) {
-                pins_free(&p);
+                pins_init(&p);
                 see(effects[i]);
                 settled(PINS_UNDONE);
                 assert_true(pins_hold(&p));
@@ -254,7 +159,7 @@ static void some_state_no_rollback_undoes(void **state)
 static void an_outcome_that_is_not_known_frees_nothing(void **state)
 {
         (void) state;
-        set("jit");
+        set(NULL);
         see(SQL_LISTEN);
         settled(PINS_MIXED);
         assert_int_equal(p.kinds, PIN_BIT(PIN_SET) | PIN_BIT(PIN_LISTEN));
@@ -265,10 +170,10 @@ static void the_server_is_asked_when_something_may_have_ended(void **state)
 {
         static const enum sql_effect effects[] = {SQL_UNLISTEN, SQL_ADVISORY_UNLOCK, SQL_CLOSE,
                                                   SQL_DEALLOCATE, SQL_DROP, SQL_DISCARD_TEMP,
-                                                  SQL_DISCARD_ALL};
+                                                  SQL_DISCARD_ALL, SQL_RESET};
         (void) state;
         for (size_t i = 0; i < sizeof effects / sizeof *effects; i++) {
-                pins_free(&p);
+                pins_init(&p);
                 see(SQL_LISTEN);
                 settled(PINS_DONE);
                 assert_false(pins_want_audit(&p));
@@ -281,7 +186,7 @@ static void the_server_is_asked_when_something_may_have_ended(void **state)
 static void it_is_not_asked_about_what_it_does_not_know(void **state)
 {
         (void) state;
-        set("jit");
+        set(NULL);
         see(SQL_SEQUENCE);
         settled(PINS_MIXED);
         assert_false(pins_want_audit(&p));
@@ -291,7 +196,7 @@ static void nor_while_the_question_would_destroy_the_unnamed_statement(void **st
 {
         (void) state;
         see(SQL_LISTEN);
-        pins_add(&p, PIN_UNNAMED, NULL);
+        pins_add(&p, PIN_UNNAMED);
         settled(PINS_MIXED);
         assert_false(pins_want_audit(&p));
         pins_drop(&p, PIN_UNNAMED);
@@ -304,7 +209,7 @@ static void the_answer_frees_what_is_not_there(void **state)
         see(SQL_LISTEN);
         see(SQL_ADVISORY);
         see(SQL_TEMP);
-        pins_add(&p, PIN_STATEMENT, NULL);
+        pins_add(&p, PIN_STATEMENT);
         settled(PINS_MIXED);
         pins_audit_sent(&p);
         assert_false(pins_want_audit(&p));
@@ -329,7 +234,7 @@ static void the_answer_does_not_free_what_came_after_the_question(void **state)
 static void the_answer_pins_what_nobody_had_seen(void **state)
 {
         (void) state;
-        pins_add(&p, PIN_STATEMENT, NULL);
+        pins_add(&p, PIN_STATEMENT);
         settled(PINS_MIXED);
         pins_audit_sent(&p);
         pins_audited(&p, 1 + 4);
@@ -361,31 +266,16 @@ static void discard_sequences_frees_sequence_values(void **state)
         assert_true(pins_hold(&p));
 }
 
-static void again_means_the_same_names_unless_one_was_forgotten(void **state)
-{
-        (void) state;
-        set("jit");
-        settled(PINS_DONE);
-        pins_add_again(&p, PIN_BIT(PIN_SET) | PIN_BIT(PIN_LISTEN));
-        assert_false(p.many_names);
-        assert_true(p.kinds & PIN_BIT(PIN_LISTEN));
-        set("work_mem");
-        pins_see(&p, SQL_RESET, "jit");
-        settled(PINS_DONE);
-        pins_add_again(&p, PIN_BIT(PIN_SET));
-        assert_true(p.many_names);
-}
-
 static void what_no_reset_undoes_closes_the_server(void **state)
 {
         static const enum pin_kind kinds[] = {PIN_LOAD, PIN_SEED, PIN_BACKUP};
         (void) state;
         see(SQL_TEMP);
-        set("role");
+        set("session_authorization");
         assert_false(pins_indelible(&p));
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-                pins_free(&p);
-                pins_add(&p, kinds[i], NULL);
+                pins_init(&p);
+                pins_add(&p, kinds[i]);
                 see(SQL_DISCARD_ALL);
                 settled(PINS_DONE);
                 assert_true(pins_indelible(&p));
@@ -400,14 +290,9 @@ int main(void)
                 TEST(a_fresh_client_is_free),
                 TEST(each_effect_has_its_reason),
                 TEST(what_ends_state_is_no_reason),
-                TEST(reset_of_the_last_name_frees),
-                TEST(a_reset_that_was_rolled_back_frees_nobody),
-                TEST(the_order_of_set_and_reset_counts),
-                TEST(reset_all_frees_what_came_before_it),
-                TEST(reset_all_does_not_free_what_comes_after_it),
-                TEST(reset_all_leaves_the_role_and_the_user),
+                TEST(a_parameter_of_which_the_server_can_be_asked_is_no_reason),
+                TEST(discard_all_does_not_free_what_comes_after_it),
                 TEST(a_name_that_is_not_known_stays_until_discard_all),
-                TEST(more_names_than_are_kept_stay_until_discard_all),
                 TEST(a_rollback_frees_what_came_in_it),
                 TEST(a_rollback_does_not_free_what_was_there_before),
                 TEST(some_state_no_rollback_undoes),
@@ -420,7 +305,6 @@ int main(void)
                 TEST(the_answer_pins_what_nobody_had_seen),
                 TEST(no_answer_changes_nothing),
                 TEST(discard_sequences_frees_sequence_values),
-                TEST(again_means_the_same_names_unless_one_was_forgotten),
                 TEST(what_no_reset_undoes_closes_the_server),
         };
 

@@ -113,17 +113,6 @@ static void the_client_is_told_how_the_server_spells_it_once(void **state)
         assert_string_equal(told(&s), "");
 }
 
-static void and_a_reset_leads_back_to_that_spelling(void **state)
-{
-        (void) state;
-        open_with("DateStyle", "iso, dmy");
-        says(&s, "C:SET S:DateStyle=ISO,_DMY ZI");
-        told(&s);
-        done(&s, "SET DateStyle = 'German'", "C:SET S:DateStyle=German,_DMY ZI");
-        done(&s, "RESET DateStyle", "C:RESET S:DateStyle=ISO,_MDY ZI");
-        assert_string_equal(told(&s), "S:DateStyle=ISO, DMY");
-}
-
 static void half_a_date_style_does_not_take_anothers_half(void **state)
 {
         (void) state;
@@ -233,130 +222,6 @@ static void a_refusal_is_kept_with_its_words(void **state)
         assert_non_null(strstr(sent_first(&s), FULL_RESET));
 }
 
-static void reset_leads_back_to_what_the_client_said_at_its_start(void **state)
-{
-        (void) state;
-        stage_open(&s, (const char *[]){"TimeZone", "Asia/Tokyo", "work_mem", "1MB", NULL});
-        lend(&s, false);
-        says(&s, "C:SET C:SET S:TimeZone=Asia/Tokyo ZI");
-        sent_first(&s);
-        done(&s, "RESET TIME ZONE", "C:RESET S:TimeZone=UTC ZI");
-        assert_string_equal(told(&s), "S:TimeZone=Asia/Tokyo");
-        done(&s, "SELECT 1", "C:SET S:TimeZone=Asia/Tokyo ZI C:SELECT_1 ZI");
-        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'Asia/Tokyo'; ");
-        done(&s, "RESET work_mem", "C:RESET ZI");
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
-}
-
-static void so_does_reset_in_the_extended_protocol(void **state)
-{
-        (void) state;
-        open_with("work_mem", "1MB");
-        says(&s, "C:SET ZI");
-        sent_first(&s);
-        ask_extended(&s, "RESET work_mem");
-        says(&s, "1 2 C:RESET ZI");
-        ask_extended(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
-}
-
-static void two_resets_at_once_both_lead_back(void **state)
-{
-        (void) state;
-        stage_open(&s, (const char *[]){"jit", "off", "work_mem", "1MB", NULL});
-        lend(&s, false);
-        says(&s, "C:SET C:SET ZI");
-        sent_first(&s);
-        done(&s, "RESET jit; RESET work_mem", "C:RESET C:RESET ZI");
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; SET \"work_mem\" = '1MB'; ");
-}
-
-static void reset_all_leads_back_with_all_but_what_was_set_after_it(void **state)
-{
-        (void) state;
-        stage_open(&s, (const char *[]){"TimeZone", "Asia/Tokyo", "work_mem", "1MB", "jit", "off", NULL});
-        lend(&s, false);
-        says(&s, "C:SET C:SET S:TimeZone=Asia/Tokyo ZI");
-        sent_first(&s);
-        done(&s, "RESET ALL; SET TimeZone = 'Europe/Rome'; SET work_mem = '2MB'",
-             "C:RESET C:SET C:SET S:TimeZone=Europe/Rome ZI");
-        assert_string_equal(told(&s), "");
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; ");
-        assert_string_equal(reason(&s), "SET work_mem");
-}
-
-static void reset_all_leaves_the_role_that_the_next_client_must_not_have(void **state)
-{
-        (void) state;
-        open_with("role", "accountant");
-        says(&s, "C:SET ZI");
-        sent_first(&s);
-        done(&s, "RESET ALL", "C:RESET ZI");
-        assert_true(lendable(&s));
-        track_client_free(&s.c);
-        stage_client(&s, NULL);
-        lend(&s, false);
-        assert_string_equal(sent_first(&s), "Q:RESET \"role\"; ");
-}
-
-static void a_reset_that_was_rolled_back_changes_nothing(void **state)
-{
-        (void) state;
-        open_with("work_mem", "1MB");
-        says(&s, "C:SET ZI");
-        sent_first(&s);
-        done(&s, "BEGIN; RESET work_mem; ROLLBACK", "C:BEGIN C:RESET C:ROLLBACK ZI");
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "");
-}
-
-static void a_reset_that_may_have_been_is_made_up_for(void **state)
-{
-        (void) state;
-        open_with("work_mem", "1MB");
-        says(&s, "C:SET ZI");
-        sent_first(&s);
-        ask_query(&s, "RESET work_mem");
-        ask_query(&s, "SELECT 1/0");
-        says(&s, "C:RESET ZI E ZI");
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
-        says(&s, "C:SET ZI C:SELECT_1 ZI");
-        lend(&s, false);
-        assert_non_null(strstr(sent_first(&s), FULL_RESET));
-}
-
-static void a_restore_does_not_touch_what_the_client_has_set(void **state)
-{
-        (void) state;
-        stage_open(&s, (const char *[]){"jit", "off", "work_mem", "1MB", NULL});
-        lend(&s, false);
-        says(&s, "C:SET C:SET ZI");
-        sent_first(&s);
-        done(&s, "SET work_mem = '8MB'", "C:SET ZI");
-        done(&s, "RESET jit", "C:RESET ZI");
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; ");
-}
-
-static void discard_all_is_followed_by_a_full_reset_when_the_server_is_lent(void **state)
-{
-        (void) state;
-        open_with("work_mem", "1MB");
-        says(&s, "C:SET ZI");
-        sent_first(&s);
-        done(&s, "DISCARD ALL", "C:DISCARD_ALL ZI");
-        assert_true(lendable(&s));
-        ask_query(&s, "SELECT 1");
-        assert_string_equal(sent_first(&s), "Q:SET \"work_mem\" = '1MB'; ");
-        says(&s, "C:SET ZI C:SELECT_1 ZI");
-        lend(&s, false);
-        assert_non_null(strstr(sent_first(&s), FULL_RESET));
-}
-
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -370,7 +235,6 @@ int main(void)
                 TEST(an_empty_application_name_is_a_value),
                 TEST(lists_of_names_go_through_set_config),
                 TEST(the_client_is_told_how_the_server_spells_it_once),
-                TEST(and_a_reset_leads_back_to_that_spelling),
                 TEST(half_a_date_style_does_not_take_anothers_half),
                 TEST(what_can_not_be_set_is_told),
                 TEST(what_can_not_be_set_is_never_set_on_a_server_that_does_not_report_it),
@@ -380,15 +244,6 @@ int main(void)
                 TEST(another_uid_gets_a_full_reset_in_the_same_query),
                 TEST(what_was_set_before_a_full_reset_is_not_reset_again),
                 TEST(a_refusal_is_kept_with_its_words),
-                TEST(reset_leads_back_to_what_the_client_said_at_its_start),
-                TEST(so_does_reset_in_the_extended_protocol),
-                TEST(two_resets_at_once_both_lead_back),
-                TEST(reset_all_leads_back_with_all_but_what_was_set_after_it),
-                TEST(reset_all_leaves_the_role_that_the_next_client_must_not_have),
-                TEST(a_reset_that_was_rolled_back_changes_nothing),
-                TEST(a_reset_that_may_have_been_is_made_up_for),
-                TEST(a_restore_does_not_touch_what_the_client_has_set),
-                TEST(discard_all_is_followed_by_a_full_reset_when_the_server_is_lent),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

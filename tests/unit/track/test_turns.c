@@ -364,11 +364,11 @@ static void what_would_change_the_unnamed_statement_is_seen_up_to_the_sync(void 
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 turns_free(&t);
                 sent(cases[i].requests);
-                assert_int_equal(turns_change_unnamed(&t), cases[i].changes);
+                assert_int_equal(turns_change_unnamed(&t, false), cases[i].changes);
         }
         turns_free(&t);
         turns_sent(&t, TURN_CLOSE, TURN_REPARSE);
-        assert_true(turns_change_unnamed(&t));
+        assert_true(turns_change_unnamed(&t, false));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -97,7 +97,6 @@ static inline void world_sql(struct world_script *s, struct world_client *c, boo
                 if (world_texts[i].letter == letter)
                         text = world_texts[i].sql;
         }
-        c->configured = c->configured || strstr(text, "set_config");
         if (pad)
                 sql += sprintf(sql, "/*-%90s*/ ", "-");
         for (; *text; text++) {
@@ -134,8 +133,6 @@ static inline void world_parse(struct world_script *s, struct world_client *c, b
         char payload[4 * PG_TEXT + 200] = {0}, *p = payload;
         p = stpcpy(p, named ? world_name(world_digit(s), 3) : "") + 1;
         world_sql(s, c, pad, p);
-        /* Parsed, but perhaps never executed. */
-        c->configured = c->configured || ((named || strchr(p, ';')) && strstr(p, "SET "));
         p += strlen(p) + 3;
         world_say(c, b, 'P', payload, (size_t) (p - payload));
 }
@@ -180,21 +177,18 @@ static inline void world_whole(struct world_script *s, struct world_client *c, b
 }
 
 /* What the client said at its start comes back only when all that was sent with a RESET is over:
- * until then its settings aren't compared. For good they aren't after
- *  - a RESET among statements of which some failed or were rolled back, all sent without waiting;
- *  - a RESET in a statement of which the broker has the effects but not the name of the parameter;
- *  - a RESET while it is not known what set_config() did;
- *  - a COPY of which one does not know which requests it swallowed. */
+ * until then its settings aren't compared. For good they aren't after a COPY of which one does not know
+ * which requests it swallowed. */
 static inline void world_judge(struct world_client *c, bool was_content)
 {
         struct pg *p = &c->direct;
         if (was_content && !c->loose && !c->diverged)
                 expect(memcmp(c->told, c->told_directly, sizeof c->told) == 0);
         if (was_content)
-                p->reset_ran = p->upset = false;
+                p->reset_ran = false;
         while (pg_step(p))
                 continue;
-        if (p->copy_doubt || p->unsure || (p->reset_ran && (p->upset || c->configured)))
+        if (p->copy_doubt)
                 c->loose = true;
         c->listened = c->listened || p->now.listen;
 }

@@ -1,0 +1,229 @@
+#include "track/audit.h"
+
+#include <string.h>
+#include <strings.h>
+#include "base/own.h"
+#include "track/restore.h"
+#include "wire/compose.h"
+#include "wire/reply.h"
+
+#define NAMES_MAX 64                    /* parameters asked about at once; more pin */
+
+/* ---- what there is to ask ---- */
+
+static void touch(struct track_client *c, const char *name, bool reset)
+{
+        if (settings_count(c->touched) >= NAMES_MAX && !settings_get(c->touched, name))
+                pins_add(&c->pins, PIN_SET);
+        else if (reset || !settings_get(c->touched, name))
+                settings_put(&c->touched, name, reset ? "reset" : "set");
+}
+
+void audit_touch(struct track_client *c, const char *name, bool reset)
+{
+        static const char *const characteristics[] = {"default_transaction_isolation",
+                                                      "default_transaction_read_only",
+                                                      "default_transaction_deferrable"};
+        if (strncmp(name, "transaction_", 12) == 0)     /* of the transaction alone */
+                return;
+        if (strcmp(name, "session characteristics") != 0) {
+                touch(c, name, reset);
+                return;
+        }
+        for (size_t i = 0; i < sizeof characteristics / sizeof *characteristics; i++)
+                touch(c, characteristics[i], reset);
+}
+
+void audit_touch_all(struct track_client *c)
+{
+        c->reset_all = true;
+}
+
+/* RESET ALL may have changed what the client wants and what it said at its start, unless the server
+ * reports that it is as it was. */
+static void touch_those(struct track_client *c, const struct track_server *t,
+                        const struct settings *set)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(set, &at, &name, &value)) {
+                const char *reported = settings_get(t->reported, name);
+                const char *start = settings_get(c->startup, name);
+                bool as_it_was = reported && (!start || strcmp(reported, start) == 0);
+                if (restore_settable(name) && !as_it_was)
+                        touch(c, name, true);
+        }
+}
+
+void audit_settle(struct track_client *c, const struct track_server *t, bool sure)
+{
+        size_t at = 0;
+        const char *name, *value;
+        if (c->reset_all) {
+                touch_those(c, t, c->wanted);
+                touch_those(c, t, c->startup);
+        }
+        c->reset_all = false;
+        if (sure || !c->touched)
+                return;
+        struct settings *all = settings_ref(c->touched);
+        while (settings_next(all, &at, &name, &value))
+                touch(c, name, true);
+        settings_unref(all);
+}
+
+bool audit_open(const struct track_client *c)
+{
+        return c->reset_all || settings_count(c->touched) || settings_count(c->asked);
+}
+
+bool audit_wanted(const struct track_client *c)
+{
+        return pins_want_audit(&c->pins) ||
+               (settings_count(c->touched) && !(c->pins.kinds & PIN_BIT(PIN_UNNAMED)));
+}
+
+bool audit_pressing(const struct track_client *c)
+{
+        size_t at = 0;
+        const char *name, *how;
+        if (!audit_wanted(c))
+                return false;
+        while (settings_next(c->touched, &at, &name, &how)) {
+                if (strcmp(how, "reset") == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* ---- asking ---- */
+
+/* Of those that may have been RESET: where their values come from. */
+static void ask_sources(const struct settings *names, struct bytes *sql)
+{
+        size_t at = 0;
+        const char *name, *how;
+        bool first = true;
+        bytes_text(sql, ", (SELECT pg_catalog.string_agg(pg_catalog.concat(name, '=', source), ',') FROM "
+                        "pg_catalog.pg_settings WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY (ARRAY[");
+        while (settings_next(names, &at, &name, &how)) {
+                if (strcmp(how, "reset") != 0)
+                        continue;
+                bytes_text(sql, first ? "pg_catalog.lower(" : ", pg_catalog.lower(");
+                compose_literal(sql, name);
+                bytes_text(sql, ")");
+                first = false;
+        }
+        bytes_text(sql, "]))");
+}
+
+void audit_ask(struct track_client *c, struct track_server *t, struct bytes *out)
+{
+        size_t at = 0;
+        const char *name, *how;
+        struct bytes sql;
+        bytes_init(&sql, 0);
+        c->holding = audit_pressing(c);
+        settings_unref(c->asked);
+        c->asked = TAKE(c->touched);
+        bytes_text(&sql, "SELECT ");
+        c->auditing = pins_want_audit(&c->pins);
+        bytes_text(&sql, c->auditing ? pins_audit_sql : "0");
+        if (c->auditing)
+                pins_audit_sent(&c->pins);
+        while (settings_next(c->asked, &at, &name, &how)) {
+                bytes_text(&sql, ", pg_catalog.current_setting(");
+                compose_literal(&sql, name);
+                bytes_text(&sql, ", true)");
+        }
+        if (c->holding)
+                ask_sources(c->asked, &sql);
+        bytes_append(&sql, "", 1);
+        compose_query(out, (const char *) bytes_data(&sql));
+        bytes_free(&sql);
+        bytes_free(&t->audit_row);
+        statements_go(&c->statements);
+        turns_sent(&t->turns, TURN_QUERY, TURN_AUDIT);
+}
+
+/* ---- the answer ---- */
+
+void audit_row(struct track_server *t, const struct frame_piece *piece)
+{
+        bytes_append(&t->audit_row, piece->data, piece->size);
+}
+
+/* "session", "default", ...: where the value of this parameter comes from. NULL: the server does not
+ * know it as one of its own. */
+static const char *source_of(const char *sources, const char *name, size_t *length)
+{
+        size_t n = strlen(name);
+        for (const char *p = sources; p && *p; p += strcspn(p, ","), p += *p == ',') {
+                if (strncasecmp(p, name, n) != 0 || p[n] != '=')
+                        continue;
+                *length = strcspn(p + n + 1, ",");
+                return p + n + 1;
+        }
+        return NULL;
+}
+
+/* A parameter that no library has defined is empty when it was RESET. */
+static bool was_set(const char *sources, const char *name, const char *value)
+{
+        size_t length = 0;
+        const char *source = source_of(sources, name, &length);
+        return source ? length == 7 && strncmp(source, "session", 7) == 0 : *value != 0;
+}
+
+/* NULL is NULL. */
+static char *column_text(const char *column, int32_t length)
+{
+        return length < 0 ? NULL : own_text(column, (size_t) length);
+}
+
+static void take_values(struct track_client *c, struct track_server *t, const char **column,
+                        const int32_t *length, bool with_sources, struct bytes *extra)
+{
+        size_t at = 0, i = 1, count = settings_count(c->asked);
+        const char *name, *how;
+        OWN(free) char *sources = with_sources ? column_text(column[count + 1], length[count + 1]) : NULL;
+        for (; settings_next(c->asked, &at, &name, &how); i++) {
+                OWN(free) char *value = column_text(column[i], length[i]);
+                bool reset = strcmp(how, "reset") == 0;
+                if (value && (!reset || was_set(sources, name, value)))
+                        restore_keep(c, t, name, value);
+                else
+                        restore_back(c, t, name, extra);
+        }
+}
+
+/* False: no such answer. */
+static bool read_row(struct track_client *c, struct track_server *t, struct bytes *extra)
+{
+        const char *column[NAMES_MAX + 2];
+        int32_t length[NAMES_MAX + 2];
+        char bits[8] = {0};
+        size_t size = bytes_length(&t->audit_row), count;
+        if (t->audit_row.failed || size < FRAME_HEADER ||
+            reply_row(bytes_data(&t->audit_row) + FRAME_HEADER, size - FRAME_HEADER, column, length,
+                      NAMES_MAX + 2, &count) != FRAME_READY)
+                return false;
+        if (count != 1 + settings_count(c->asked) + c->holding || length[0] < 1 || length[0] > 3)
+                return false;
+        memcpy(bits, column[0], (size_t) length[0]);
+        if (c->auditing)
+                pins_audited(&c->pins, (uint32_t) strtoul(bits, NULL, 10));
+        take_values(c, t, column, length, c->holding, extra);
+        return true;
+}
+
+void audit_answered(struct track_client *c, struct track_server *t, struct bytes *extra)
+{
+        if (!read_row(c, t, extra) && settings_count(c->asked))
+                pins_add(&c->pins, PIN_SET);    /* the server would not say */
+        bytes_free(&t->audit_row);
+        settings_unref(TAKE(c->asked));
+        for (; c->ready_owed; c->ready_owed--)
+                compose_ready(extra, 'I');
+        c->holding = false;
+}
