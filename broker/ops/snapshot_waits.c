@@ -104,13 +104,17 @@ const struct snapshot snapshot_errors = {
 
 #define X(name, text) " " #name ": " text "."
 static const struct snapshot_column latency_columns[] = {
-        {"environment", 's', "The environment."},
-        {"of", 's', "What was measured." POOL_LATENCIES(X)},
+        {"environment", 's', "The environment; empty: the broker itself."},
+        {"of", 's',
+         "What was measured." POOL_LATENCIES(X) " turn: one turn of the broker's event loop, in CPU time, "
+         "during which nothing else is served. turn_wall: the same as time that went by, which is "
+         "longer on a busy machine."},
         {"count", 'q', "How often, since the start."},
-        {"p50_us", 'q', "Half of them took no longer, in microseconds (it may be up to an eighth less)."},
+        {"p50_us", 'q',
+         "Half of them took no longer, in microseconds (it may be up to an eighth less); NULL for turns."},
         {"p90_us", 'q', "Nine of ten took no longer."},
         {"p99_us", 'q', "Ninety-nine of a hundred took no longer."},
-        {"max_us", 'q', "The longest."},
+        {"max_us", 'q', "The longest; of turns it may be up to 1000 too much."},
 };
 #undef X
 
@@ -127,6 +131,17 @@ static void latency_row(const char *environment, const char *of, const struct hi
         snapshot_end(r);
 }
 
+static void turn_row(const char *of, uint64_t count, uint64_t max, struct snapshot_rows *r)
+{
+        snapshot_text(r, "");
+        snapshot_text(r, of);
+        snapshot_count(r, count);
+        for (int quantile = 0; quantile < 3; quantile++)
+                snapshot_text(r, NULL);
+        snapshot_count(r, max);
+        snapshot_end(r);
+}
+
 static void latency_rows(const struct snapshot_world *w, struct snapshot_rows *r)
 {
         const struct sessions_environment *v;
@@ -135,11 +150,14 @@ static void latency_rows(const struct snapshot_world *w, struct snapshot_rows *r
                 POOL_LATENCIES(X)
 #undef X
         }
+        struct loop_turns turns = loop_turns(w->sessions->loop);
+        turn_row("turn", turns.count, turns.cpu_max_us, r);
+        turn_row("turn_wall", turns.count, turns.wall_max_us, r);
 }
 
 const struct snapshot snapshot_latency = {
         .name = "LATENCY",
-        .description = "How long things have taken in each environment, since the start.",
+        .description = "How long things have taken in each environment and in the broker itself, since the start.",
         SNAPSHOT_OF(latency_columns),
         .rows = latency_rows,
 };

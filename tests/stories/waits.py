@@ -165,3 +165,18 @@ class Latency(story.Story):
 
 if __name__ == "__main__":
     story.main()
+
+    def test_the_longest_turn_of_the_loop_is_told(self):
+        with World(self.server) as world:
+            world.add("prod")
+            daemon = self.watch(world.start())
+            before = {row["of"]: row for row in daemon.show("LATENCY", environment="")}
+            with daemon.connect() as client:
+                client.query("SELECT 1")
+            after = {row["of"]: row for row in daemon.show("LATENCY", environment="")}
+            self.assertEqual(set(after), {"turn", "turn_wall"})
+            for name, row in after.items():
+                self.assertGreater(int(row["count"]), int(before[name]["count"]))
+                self.assertGreaterEqual(int(row["max_us"]), int(before[name]["max_us"]))
+                self.assertGreater(int(row["max_us"]), 0)
+                self.assertIsNone(row["p50_us"])
