@@ -193,7 +193,8 @@ static const struct setting table[] = {
                  "(25P03)."),
         DURATION(ENVIRONMENT, RELOAD, "pool.query_timeout", "0",
                  "How long a query may run before it is canceled (57014); if the server has not ended "
-                 "it cancel_wait_timeout later, its connection is closed."),
+                 "it cancel_wait_timeout later, its connection is closed. What is sent together up to a "
+                 "Sync or Flush is answered together and counts as one."),
         DURATION(ENVIRONMENT, RELOAD, "pool.transaction_timeout", "0",
                  "How long a transaction may last before its client is sent away (25P04)."),
         DURATION(ENVIRONMENT, RELOAD, "pool.query_wait_notify", "5s",

@@ -70,8 +70,8 @@ class Queries(Limited):
                 client.send(protocol.query("SELECT pg_sleep(0.8)") * 4)
                 for _ in range(4):
                     client.answer()
-                client.send((protocol.parse("SELECT pg_sleep(0.8)") + protocol.bind() + protocol.execute()) * 4
-                            + protocol.sync())
+                client.send((protocol.parse("SELECT pg_sleep(0.8)") + protocol.bind() + protocol.execute()
+                             + protocol.flush()) * 4 + protocol.sync())
                 client.answer()
 
     def test_the_next_query_of_the_pipeline_is_done(self):

@@ -101,8 +101,10 @@ class Sharing(Pool):
             client = daemon.connect()
             client.query("BEGIN")
             client.query("INSERT INTO kept VALUES (1)")
+            mine = self.backend(client)
             client.close(politely=False)
             with daemon.connect() as other:
+                self.assertEqual(self.backend(other), mine)
                 self.assertEqual(other.query("SELECT count(*) FROM kept").value(), "0")
 
     def test_half_messages_hold_no_server(self):
