@@ -1,4 +1,5 @@
 """An independent Secrets Manager: moto_server, with its labels, its errors, and its IAM that checks signatures."""
+import json
 import pathlib
 import sys
 
@@ -6,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import broker
 import moto
 import pgbench
+import place
 import rotation
 import story
 from world import World
@@ -149,6 +151,45 @@ class Independent(story.Story):
         self.assertEqual(status, 1, output)
         self.assertRegex(output, "fail prod .*AccessDenied")
         self.assertIn("secretsmanager:GetSecretValue", output.partition(" - ")[2], "the remedy")
+
+    # ---- roles ----
+
+    ROLE = "arn:aws:iam::123456789012:role/forecaster"
+
+    def role(self, world):
+        """A role that may read the secret, and a user who may assume it; the user's key."""
+        manager = world.manager
+        manager.ask_iam("CreateRole", RoleName="forecaster", AssumeRolePolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"},
+                                                     "Action": "sts:AssumeRole"}]}))
+        manager.ask_iam("PutRolePolicy", RoleName="forecaster", PolicyName="its", PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **ENOUGH}]}))
+        return manager.user("caller", {"Action": "sts:AssumeRole", "Resource": "*"})
+
+    def check_in_files(self, world, config, **variables):
+        path = place.directory("aws") / "config"
+        path.write_text(config)
+        done = broker.run("--check", config=world.configuration(), manager=world.manager, **{
+            "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONFIG_FILE": path,
+            "AWS_ENDPOINT_URL_STS": world.manager.url, **variables})
+        return done.returncode, done.stdout + done.stderr
+
+    def test_a_role_is_assumed_by_who_signs_rightly_and_by_nobody_else(self):
+        world = self.guarded(NOT_ENOUGH)
+        name, secret = self.role(world)
+        config = f"[default]\nrole_arn = {self.ROLE}\nsource_profile = default\naws_access_key_id = {name}\n"
+        status, output = self.check_in_files(world, config + f"aws_secret_access_key = {secret}\n")
+        self.assertEqual(status, 0, output)
+        status, output = self.check_in_files(world, config + f"aws_secret_access_key = {secret}x\n")
+        self.assertEqual(status, 1, output)
+        self.assertIn("STS: SignatureDoesNotMatch", output)
+
+    def test_a_web_identity_needs_no_signature(self):
+        world = self.world()
+        token = place.directory("token") / "token"
+        token.write_text("header.payload.signature")
+        status, output = self.check_in_files(world, "", AWS_WEB_IDENTITY_TOKEN_FILE=token, AWS_ROLE_ARN=self.ROLE)
+        self.assertEqual(status, 0, output)
 
     def test_leave_that_is_given_later_is_found_without_a_restart(self):
         world = self.guarded(NOT_ENOUGH)
