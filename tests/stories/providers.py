@@ -351,6 +351,7 @@ class Degraded(Providers):
                 document = world.manager.document(SECRET)
                 getattr(self, name)(world.manager)
                 daemon = self.watch(world.start(ready=False))
+                self.until(lambda: text in str(daemon.show("SECRETS")[0]["last_error"]), f"{text} to be met")
                 error = self.refused("57P03", lambda: daemon.connect(timeout=30).query("SELECT 1"))
                 self.assertIn(text, str(error.fields))
                 self.assertNotIn("s3cret", str(error.fields) + daemon.log())
