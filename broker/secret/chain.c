@@ -129,7 +129,7 @@ static enum lease_state choose_region(struct chain *c, const char **region, stru
                 enum lease_state state = imds_region(c->imds, region, e);
 
                 if (state == LEASE_FAILED) {
-                        error_context(e, "no AWS region is set, and");
+                        error_context(e, "no AWS region is set");
                         error_hint(e, "Set secret_region, aws.region or AWS_REGION.");
                 }
                 return state;

@@ -604,7 +604,7 @@ static void without_any_it_says_so(void **state)
         answers(0, NULL);
         chain_get_region(chain, take_region, NULL);
         pretend_run(loop, 1000);
-        assert_string_equal(place.error, "no AWS region is set, and: instance metadata: its session "
+        assert_string_equal(place.error, "no AWS region is set: instance metadata: its session "
                                          "token: connection refused");
 }
 
