@@ -116,7 +116,7 @@ class Killed(Faults):
                 for _ in range(3):
                     once()
                 self.until(lambda: daemon.pool()["cl_active"] <= 1, "the others to have gone")
-                with meter.holding(self, daemon):
+                with meter.holding(self, daemon, growth_kb=meter.GROWTH_TLS_KB):
                     for _ in range(25):
                         once()
             self.assertNotIn("out of sync", daemon.log())

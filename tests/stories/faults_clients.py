@@ -118,7 +118,7 @@ class Noise(Faults):
                 for number, data in enumerate(noises):
                     once(daemon, number, data)
                 self.quiet(daemon, 1)
-                with meter.holding(self, daemon):
+                with meter.holding(self, daemon, growth_kb=meter.GROWTH_TLS_KB):
                     for number in range(200):
                         once(daemon, number, noises[number % len(noises)])
                     self.quiet(daemon, 1)
@@ -167,7 +167,7 @@ class Leaving(Faults):
                 other.query("CREATE TABLE kept (v text)")
                 once()
                 self.quiet(daemon, 1)
-                with meter.holding(self, daemon):
+                with meter.holding(self, daemon, growth_kb=meter.GROWTH_TLS_KB):
                     for _ in range(15):
                         once()
                     self.quiet(daemon, 1)
