@@ -18,6 +18,7 @@ void greet_free(struct greet *g)
         settings_unref(g->settings);
         free(g->user);
         free(g->database);
+        free(g->groups);
         bytes_free(&g->unknown);
         greet_init(g);
 }

@@ -3,6 +3,7 @@
 #ifndef PGB_FRONTEND_GREET_H
 #define PGB_FRONTEND_GREET_H
 
+#include <sys/types.h>
 #include "base/bytes.h"
 #include "base/error.h"
 #include "track/settings.h"
@@ -17,6 +18,9 @@ struct greet {
         uint32_t cancel_pid;            /* GREET_CANCEL */
         uint8_t cancel_key[256];
         size_t cancel_key_size;
+        gid_t *groups;                  /* that the peer is in, as the kernel says */
+        size_t group_count;
+        uint64_t tried_at;              /* loop ms: since when the settings are tried on a server */
         unsigned refusals;              /* how often encryption was asked for: each kind once */
 };
 

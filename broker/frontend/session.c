@@ -127,7 +127,7 @@ void session_end(struct session *s, const struct error *e)
         if (e && relay_may_speak(&s->relay))
                 say_fatal(s, e);
         if (e) {
-                s->keeper->failed(s->keeper_arg, s, e);
+                s->keeper->failed(s->keeper->arg, s, e);
                 log_info(s->log, "client refused or ended",
                          log_str("environment", s->home ? s->home->pool->environment : ""),
                          log_int("client", (int64_t) s->id), log_int("pid", s->pid),
@@ -145,10 +145,10 @@ void session_end(struct session *s, const struct error *e)
         if (s->home)
                 pool_exit(s->home->pool, &s->wait);
         if (e)
-                s->keeper->see_out(s->keeper_arg, s->relay.client);
+                s->keeper->see_out(s->keeper->arg, s->relay.client);
         else
                 stream_free(s->relay.client);
-        s->keeper->ended(s->keeper_arg, s);
+        s->keeper->ended(s->keeper->arg, s);
         list_remove(&s->link);
         loop_defer(s->loop, &s->burial);
 }
@@ -159,7 +159,6 @@ void session_bury(struct deferred *d)
         if (s->greet)
                 greet_free(s->greet);
         free(s->greet);
-        free(s->groups);
         free(s->user);
         free(s->farewell);
         free(s->relay.canceled_for);

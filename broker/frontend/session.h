@@ -30,6 +30,7 @@ struct session;
 
 /* What a session asks of whoever keeps all of them. */
 struct session_keeper {
+        void *arg;                      /* for all of these */
         /* The environment of this name, if the peer may use it; else NULL and `e`. */
         struct home *(*home)(void *arg, struct session *s, const char *database,
                                      struct error *e);
@@ -53,8 +54,6 @@ struct session {
         struct loop *loop;
         struct log *log;
         const struct session_keeper *keeper;
-        void *keeper_arg;
-        enum session_state state;
         struct home *home;      /* from LOGIN on */
         struct relay relay;             /* client stream, server, tracking */
         struct greet *greet;            /* until IDLE */
@@ -73,20 +72,17 @@ struct session {
         pid_t pid;
         uid_t uid;
         gid_t gid;
-        gid_t *groups;                  /* until IDLE */
-        size_t group_count;             /* of them */
+        enum session_state state;
         char *user;
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool partial;                   /* the client has sent a part of a message */
         uint8_t trials;                 /* servers that were lost while its parameters were tried */
-        uint64_t tried_at;              /* loop ms: since when they are tried */
         struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
 };
 
 struct listen_peer;
 struct session *session_new(struct loop *l, struct log *log, const struct session_keeper *keeper,
-                            void *arg, int fd, const struct listen_peer *peer, uint64_t id,
-                            uint64_t login_timeout);
+                            int fd, const struct listen_peer *peer, uint64_t id, uint64_t login_timeout);
 /* Ends it: with a FATAL for the client if `e` is given. The server is given back, cleaned or closed. */
 void session_end(struct session *s, const struct error *e);
 /* It must go: now, if no request and no transaction of it is open, else as soon as that is so. */

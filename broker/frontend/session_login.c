@@ -21,7 +21,7 @@ static void send_welcome(struct session *s)
                       sizeof s->cancel_key, &b);
         stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
         bytes_free(&b);
-        s->keeper->welcomed(s->keeper_arg, s);
+        s->keeper->welcomed(s->keeper->arg, s);
 }
 
 static void welcome(struct session *s)
@@ -29,7 +29,6 @@ static void welcome(struct session *s)
         send_welcome(s);
         greet_free(s->greet);
         free(TAKE(s->greet));
-        free(TAKE(s->groups));
         s->relay.muted = false;
         s->heard_at = loop_now(s->loop);
         stream_retarget(s->relay.client, &session_client_events, s);
@@ -80,7 +79,7 @@ void session_try(struct session *s, struct server *server)
         track_client_init(&s->relay.track, wanted, s->home->pool->known);
         settings_unref(wanted);
         session_become(s, SESSION_TRYING);
-        s->tried_at = loop_now(s->loop);
+        s->greet->tried_at = loop_now(s->loop);
         session_borrow(s, server);
         if (track_quiet(&server->track))
                 session_tried(s);
@@ -109,7 +108,7 @@ void session_log_in(struct session *s)
 static bool enter(struct session *s, struct error *e)
 {
         struct pool *pool;
-        s->home = s->keeper->home(s->keeper_arg, s, s->greet->database, e);
+        s->home = s->keeper->home(s->keeper->arg, s, s->greet->database, e);
         if (!s->home)
                 return false;
         pool = s->home->pool;
@@ -128,7 +127,7 @@ static void greeted(struct session *s)
         struct error e = {0};
         bool taken = false;
         s->user = own_string(s->greet->user);
-        if (!s->keeper->console(s->keeper_arg, s, &taken, &e)) {
+        if (!s->keeper->console(s->keeper->arg, s, &taken, &e)) {
                 session_end(s, &e);
         } else if (taken) {
                 s->relay.client = NULL;
@@ -156,7 +155,7 @@ static size_t greeting_received(void *arg, const uint8_t *p, size_t n)
                 greeted(s);
                 break;
         case GREET_CANCEL:
-                s->keeper->cancel(s->keeper_arg, s);
+                s->keeper->cancel(s->keeper->arg, s);
                 session_end(s, NULL);
                 break;
         case GREET_BAD:
@@ -184,26 +183,25 @@ static void remember_peer(struct session *s, const struct listen_peer *peer)
         s->pid = peer->pid;
         s->uid = peer->uid;
         s->gid = peer->gid;
-        s->group_count = peer->group_count;
+        s->greet->group_count = peer->group_count;
         if (peer->group_count) {
-                s->groups = own_alloc(peer->group_count * sizeof *s->groups);
-                memcpy(s->groups, peer->groups, peer->group_count * sizeof *s->groups);
+                s->greet->groups = own_alloc(peer->group_count * sizeof *peer->groups);
+                memcpy(s->greet->groups, peer->groups, peer->group_count * sizeof *peer->groups);
         }
         s->pin.uid = peer->uid;
         s->pin.pid = peer->pid;
 }
 
 struct session *session_new(struct loop *l, struct log *log, const struct session_keeper *keeper,
-                            void *arg, int fd, const struct listen_peer *peer, uint64_t id,
-                            uint64_t login_timeout)
+                            int fd, const struct listen_peer *peer, uint64_t id, uint64_t login_timeout)
 {
         struct session *s = own_new(struct session);
         s->loop = l;
         s->log = log;
         s->keeper = keeper;
-        s->keeper_arg = arg;
         s->id = id;
         s->greet = own_new(struct greet);
+        greet_init(s->greet);
         s->connect_time = s->request_time = time(NULL);
         list_init(&s->link);
         list_init(&s->by_pid);
@@ -221,7 +219,6 @@ struct session *session_new(struct loop *l, struct log *log, const struct sessio
         s->pin.server = &s->relay.server;
         s->relay.muted = true;
         make_key(s);
-        greet_init(s->greet);
         deferred_init(&s->burial, session_bury);
         deadline_init(&s->patience, session_patience_over);
         s->relay.client = stream_new(l, fd, NULL, &greeting_events, s);

@@ -39,7 +39,7 @@ static struct due first_due(const struct session *s)
         const struct pool_options *o = session_options(s);
         struct due d = {TIMEOUT_NONE, DEADLINE_NEVER};
         if (s->state == SESSION_TRYING) {
-                consider(&d, TIMEOUT_TRIAL, s->tried_at, o->server_connect_timeout);
+                consider(&d, TIMEOUT_TRIAL, s->greet->tried_at, o->server_connect_timeout);
                 return d;
         }
         if (s->xact_at)

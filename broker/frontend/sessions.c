@@ -16,7 +16,7 @@ static bool is_console(const char *database)
 
 static struct listen_peer peer_of(const struct session *s)
 {
-        return (struct listen_peer){s->pid, s->uid, s->gid, s->groups, s->group_count};
+        return (struct listen_peer){s->pid, s->uid, s->gid, s->greet->groups, s->greet->group_count};
 }
 
 static bool refuse_draining(const struct sessions *ss, struct error *e)
@@ -122,14 +122,13 @@ static void see_out(void *arg, struct stream *client)
         doorman_see_out(&ss->doorman, client);
 }
 
-static const struct session_keeper keeper = {find_home, console, sessions_cancel_know, sessions_cancel,
-                                             failed, ended, see_out};
-
 struct sessions *sessions_new(struct loop *l, struct log *log)
 {
         struct sessions *ss = own_new(struct sessions);
         ss->loop = l;
         ss->log = log;
+        ss->keeper = (struct session_keeper){ss, find_home, console, sessions_cancel_know,
+                                             sessions_cancel, failed, ended, see_out};
         ss->self = access_self();
         doorman_init(&ss->doorman, l);
         sessions_cancel_init(ss);
@@ -177,7 +176,7 @@ void sessions_accept(void *arg, int fd, const struct listen_peer *peer)
                 turn_away(ss, fd, peer, &e);
                 return;
         }
-        struct session *s = session_new(ss->loop, ss->log, &keeper, ss, fd, peer, ++ss->ids,
+        struct session *s = session_new(ss->loop, ss->log, &ss->keeper, fd, peer, ++ss->ids,
                                         ss->login_timeout);
         ss->count++;
         list_push_back(&ss->all, &s->link);

@@ -20,6 +20,7 @@ struct sessions_environment {
 struct sessions {
         struct loop *loop;
         struct log *log;
+        struct session_keeper keeper;   /* itself, as each session knows it */
         struct list all;                /* every session, the oldest first */
         struct list environments;
         struct list *by_pid;            /* sessions that can be canceled: sessions_cancel.c */

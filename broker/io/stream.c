@@ -26,8 +26,8 @@ struct stream {
         struct bytes *in, *out;         /* kept, waiting to be sent; NULL = nothing */
         struct iovec *note;             /* noted to be sent; in the turn's memory; NULL = nothing */
         int fd;
-        int watched;                    /* what uv_poll was last told */
-        unsigned notes;
+        uint8_t watched;                /* what uv_poll was last told */
+        uint8_t notes;
         bool paused, blocked, closing, ended;
         bool full;                      /* the socket takes no more, an event tells when it does */
         bool broken;                    /* writing failed: what is sent vanishes, reading tells why */
@@ -68,7 +68,7 @@ static void let_go(struct bytes **b)
 /* Tells libuv what to wait for, if that is not what it waits for already. */
 static void rewatch(struct stream *s)
 {
-        int want = 0;
+        uint8_t want = 0;
         if (!s->ended) {
                 want |= s->paused ? (s->half_closed ? 0 : UV_DISCONNECT) : UV_READABLE;
                 want |= s->out ? UV_WRITABLE : 0;
