@@ -15,13 +15,14 @@
 
 /* Callers append whole lines to `queue` under the lock; the thread swaps it for its own empty
  * buffer and writes that one without the lock. So a caller waits for a memcpy at most.
- * News may wait a moment for company: waking the thread and writing costs more than the line, and
- * there is a line for each client that connects. What is wrong is written at once. */
+ * Where there are many, news wait a moment for company: waking the thread and writing costs more than
+ * the line, and there is a line for each client that connects. What is wrong is written at once. */
 enum {
         QUEUE = 1 << 20, /* bytes; there are two of them, touched only as far as needed */
         LINE = 8192,     /* longer lines lose their last fields */
         VALUE = 2048,    /* longer values lose their end; counted after escaping */
         GATHER_MS = 20,
+        FEW = 8,         /* writes in that time before lines wait */
         CLOSING_MS = 500,
 };
 
@@ -36,7 +37,9 @@ struct log {
         size_t queued;
         bool hurry; /* the queue is not to wait for more */
         bool closing, ended;
-        char *batch; /* these three are the thread's */
+        char *batch; /* these five are the thread's */
+        struct timespec window; /* its end */
+        unsigned writes;        /* in it */
         uint64_t reported;
         bool torn; /* what was written last lacks its newline */
 };
@@ -331,17 +334,29 @@ static struct timespec in_ms(long ms)
         return t;
 }
 
-/* Waits for a line, and then a moment for others; false at the end. Called with the lock. */
+/* Have there been more than FEW writes in this window? Opens a new one when it is over. */
+static bool many(struct log *l)
+{
+        struct timespec now = in_ms(0);
+        const struct timespec *end = &l->window;
+
+        if (now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec)) {
+                l->window = in_ms(GATHER_MS);
+                l->writes = 0;
+        }
+        return ++l->writes > FEW;
+}
+
+/* Waits for a line, and where there are many, for others; false at the end. Called with the lock. */
 static bool gather(struct log *l)
 {
         while (l->queued == 0 && !l->closing)
                 pthread_cond_wait(&l->news, &l->lock);
 
-        struct timespec until = in_ms(GATHER_MS);
-        bool in_time = true;
+        bool wait = many(l);
 
-        while (!l->hurry && !l->closing && in_time)
-                in_time = pthread_cond_timedwait(&l->news, &l->lock, &until) == 0;
+        while (wait && !l->hurry && !l->closing)
+                wait = pthread_cond_timedwait(&l->news, &l->lock, &l->window) == 0;
         l->hurry = false;
         return l->queued > 0;
 }

@@ -271,8 +271,8 @@ class Life(story.Story):
             daemon = self.watch(world.start())
             daemon.connect().close()
             pid, uid = os.getpid(), os.geteuid()
-            self.assertTrue([line for line in daemon.log().splitlines()
-                             if "prod" in line and f"pid={pid}" in line and f"uid={uid}" in line], daemon.tail())
+            self.until(lambda: [line for line in daemon.log().splitlines()
+                                if "prod" in line and f"pid={pid}" in line and f"uid={uid}" in line], "the line")
 
     def test_a_fetch_is_logged_with_version_and_request_id(self):
         with self.world() as world:
