@@ -13,7 +13,7 @@
 #include "base/own.h"
 #include "io/watch.h"
 
-enum { IN_ONE_TURN = 64, PAUSE_MS = 100, GROUPS_AT_FIRST = 32, SEND_BUFFER = 512 * 1024 };
+enum { IN_ONE_TURN = 64, PAUSE_MS = 100, GROUPS_AT_FIRST = 32 };
 
 struct listener {
         struct loop *loop;
@@ -101,9 +101,6 @@ static bool accept_one(struct listener *l)
                 tell_trouble(l, why);
                 return false;
         }
-        /* What a large result passes through in pieces of Linux's 208 KiB costs half as much again. The
-         * kernel gives what net.core.wmem_max allows, and memory only to what is in it. */
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER}, sizeof(int));
         if (peer_of(l, fd, &peer))
                 l->accepted(l->arg, fd, &peer);
         else
