@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/own.h"
+#include "io/listen_given.h"
 #include "io/watch.h"
 
 enum { IN_ONE_TURN = 64, PAUSE_MS = 100, GROUPS_AT_FIRST = 32 };
@@ -339,6 +340,31 @@ static bool path_fits(const struct listener *l, struct error *e)
         return error_hint(e, "Set socket.directory to a shorter path.");
 }
 
+static void take_given(struct listener *l, const struct listen_given *g)
+{
+        l->fd = g->fd;
+        l->lock = g->lock;
+}
+
+/* Whoever holds the lock file made the socket, and removes both at the end. */
+static bool is_given(struct listener *l, struct error *e)
+{
+        struct stat s;
+
+        if (!listen_given_fits(l->fd, l->path, &s, e))
+                return false;
+        l->bound = l->locked = l->lock >= 0;
+        l->device = s.st_dev;
+        l->inode = s.st_ino;
+        return true;
+}
+
+static bool is_bound(struct listener *l, const struct listen_options *o, struct error *e)
+{
+        return lock_take(l, e) && clear_path(l, e) && lock_sign(l, e) && bind_socket(l, e) &&
+               let_in(l, o, e);
+}
+
 struct listener *listen_unix(struct loop *loop, const struct listen_options *o,
                              void (*accepted)(void *arg, int fd, const struct listen_peer *peer),
                              void *arg, struct error *e)
@@ -353,14 +379,37 @@ struct listener *listen_unix(struct loop *loop, const struct listen_options *o,
         l->groups = own_alloc(l->group_room * sizeof *l->groups);
         deadline_init(&l->pause, pause_over);
         l->trouble = o->trouble;
-        if (!path_fits(l, e) || !lock_take(l, e) || !clear_path(l, e) || !lock_sign(l, e) ||
-            !bind_socket(l, e) || !let_in(l, o, e)) {
+        if (o->given)
+                take_given(l, o->given);
+        if (!path_fits(l, e) || !(o->given ? is_given(l, e) : is_bound(l, o, e))) {
                 listen_free(l);
                 return NULL;
         }
         l->watch = watch_new(loop, l->fd, connectable, l);
-        watch_for(l->watch, WATCH_READABLE);
+        if (!o->given)
+                watch_for(l->watch, WATCH_READABLE);
         return l;
+}
+
+void listen_open(struct listener *l)
+{
+        if (l->lock >= 0)
+                lock_sign(l, NULL);
+        loop_clear(l->loop, &l->pause);
+        watch_for(l->watch, WATCH_READABLE);
+}
+
+void listen_lend(struct listener *l, struct listen_given *out)
+{
+        loop_clear(l->loop, &l->pause);
+        watch_for(l->watch, 0);
+        *out = (struct listen_given){l->fd, l->lock};
+}
+
+void listen_give_away(struct listener *l)
+{
+        l->bound = l->locked = false;
+        listen_free(l);
 }
 
 /* Only what is still ours: someone may have put another socket there. */

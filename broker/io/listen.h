@@ -15,6 +15,12 @@ struct listen_peer {
         size_t group_count;
 };
 
+/* A socket that listens already: the service manager's, or that of the broker that this one replaces. */
+struct listen_given {
+        int fd;
+        int lock;                       /* the lock file, open and locked; -1: somebody else made the socket */
+};
+
 struct listen_options {
         const char *directory;          /* the socket is directory/.s.PGSQL.port */
         unsigned port;
@@ -24,6 +30,9 @@ struct listen_options {
         /* May be NULL. Once when accepting fails, with errno (EMFILE, ENFILE, ...), and once with 0 when
          * all who waited have been accepted after that. */
         void (*trouble)(void *arg, int why);
+        /* NULL: bind one. Else this one is used if it is the one at the path (mode, group and backlog are
+         * as they are), and nobody is accepted before listen_open(). Takes the descriptors. */
+        const struct listen_given *given;
 };
 
 struct listener;
@@ -37,7 +46,20 @@ struct listener;
 struct listener *listen_unix(struct loop *l, const struct listen_options *options,
                              void (*accepted)(void *arg, int fd, const struct listen_peer *peer),
                              void *arg, struct error *e);
-/* Stops listening, removes socket and lock file. NULL is fine. */
+/* Stops listening, removes socket and lock file if they are the broker's own. NULL is fine. */
 void listen_free(struct listener *l);
+
+/* Clients are accepted; the lock file bears this process's number. */
+void listen_open(struct listener *l);
+/* For another process: the descriptors (still ours). Who connects waits in the kernel's queue until
+ * either of the two says listen_open(). */
+void listen_lend(struct listener *l, struct listen_given *out);
+/* It is another's now: forgets it, and removes nothing. */
+void listen_give_away(struct listener *l);
+
+/* systemd's socket activation (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES; taken out of the environment,
+ * so before any thread): the socket that this process was started with, or -1 if none. False and `e` if
+ * it is not exactly one that is of use. */
+bool listen_inherited(int *fd, struct error *e);
 
 #endif
