@@ -9,11 +9,15 @@
 #include "base/sealed.h"
 #include "frontend/sessions.h"
 #include "io/http.h"
-#include "io/listen.h"
 #include "io/work.h"
 #include "ops/check.h"
 #include "ops/console.h"
+#include "ops/life.h"
+#include "ops/place.h"
 #include "secret/chain.h"
+
+/* A broker that was replaced keeps no server that nobody has for longer than this. */
+#define LINGER_IDLE_MS 1000
 
 struct broker {
         struct loop *loop;
@@ -21,13 +25,14 @@ struct broker {
         struct http *http;
         struct chain *chain;
         struct sessions *sessions;
-        struct listener *listener;
         struct logins_gate gate;
         struct console *console;
         struct config *config;
         const struct arguments *arguments;
         struct reload *reload;          /* the one that is under way */
-        struct deadline leave;          /* draining: look whether all are gone */
+        struct life life;
+        struct place place;
+        struct deadline leave;          /* draining, lingering: look whether all are gone */
         struct list retiring;           /* environments that are configured no more */
         struct deadline retire;         /* look whether their last sessions have ended */
         int exit_code;
@@ -37,10 +42,15 @@ struct broker {
 
 static struct pool_config pool_config(struct broker *b, const struct config_environment *v)
 {
-        return (struct pool_config){.environment = v->name, .options = v->pool, .tls = v->tls,
-                                    .strict = v->isolation == ISOLATION_STRICT,
-                                    .poll_interval = v->poll_interval,
-                                    .bridge_timeout = v->bridge_timeout, .gate = &b->gate};
+        struct pool_config c = {.environment = v->name, .options = v->pool, .tls = v->tls,
+                                .strict = v->isolation == ISOLATION_STRICT,
+                                .poll_interval = v->poll_interval,
+                                .bridge_timeout = v->bridge_timeout, .gate = &b->gate};
+        if (b->place.lingering) {
+                c.options.min_pool_size = 0;
+                c.options.server_idle_timeout = LINGER_IDLE_MS;
+        }
+        return c;
 }
 
 static bool same_text(const char *a, const char *b)
@@ -206,6 +216,7 @@ static void loaded(void *arg)
                 log_write(b->log, LOG_INFO, "configuration reloaded", NULL);
         else
                 log_error(b->log, "configuration not reloaded", log_reason(&r->error));
+        life_ready(&b->life);
         if (r->done)
                 r->done(r->arg, r->ok ? NULL : &r->error);
         free_reload(r);
@@ -223,6 +234,7 @@ static void begin_reload(struct broker *b, const char *key, const char *value,
                 return;
         }
         struct reload *r = b->reload = own_new(struct reload);
+        life_reloading(&b->life);
         r->broker = b;
         r->arguments = b->arguments;
         r->running = b->config;
@@ -250,7 +262,9 @@ static void drain(struct broker *b)
 {
         struct sessions_environment *v;
         log_info(b->log, "draining", log_int("clients", b->sessions->count));
-        listen_free(TAKE(b->listener));
+        life_stopping(&b->life);
+        place_leave(&b->place);
+        place_end_elders(&b->place, false);
         sessions_drain(b->sessions);
         list_each(v, &b->sessions->environments, struct sessions_environment, link)
                 pool_drain(v->pool);
@@ -260,7 +274,7 @@ static void drain(struct broker *b)
 static void leave_if_empty(struct deadline *d)
 {
         struct broker *b = container_of(d, struct broker, leave);
-        if (b->sessions->count == 0 && b->sessions->doorman.seen_out == 0)
+        if (b->sessions->count == 0 && b->sessions->doorman.seen_out == 0 && list_empty(&b->place.elders.list))
                 loop_stop(b->loop);
         else
                 loop_set(b->loop, &b->leave, loop_now(b->loop) + 20);
@@ -277,19 +291,55 @@ static void shut_down(void *arg, enum console_shutdown how)
                 drain(b);
                 break;
         case SHUTDOWN_WAIT_FOR_CLIENTS:
-                listen_free(TAKE(b->listener));
+                life_stopping(&b->life);
+                place_leave(&b->place);
                 b->sessions->draining = true;
                 loop_set(b->loop, &b->leave, loop_now(b->loop));
                 break;
         }
 }
 
+/* ---- being replaced ---- */
+
+/* The clients that are here notice nothing; servers that nobody has make room for the other's. */
+static void replaced(void *arg)
+{
+        struct broker *b = arg;
+        struct error e = {0};
+        put_environments(b, b->config, &e);
+        error_set(&e, "57P01", "another broker has taken this one's place");
+        error_hint(&e, "Connect again.");
+        console_send_away(b->console, &e);
+        loop_set(b->loop, &b->leave, loop_now(b->loop));
+}
+
+static void drain_all(void *arg)
+{
+        drain(arg);
+}
+
+static void end_now(void *arg)
+{
+        struct broker *b = arg;
+        loop_stop(b->loop);
+}
+
+static void cannot_start(void *arg, const struct error *e)
+{
+        struct broker *b = arg;
+        log_error(b->log, "can't start", log_reason(e));
+        b->exit_code = 1;
+        loop_stop(b->loop);
+}
+
+/* ---- signals ---- */
+
 static void on_signal(void *arg, int number)
 {
         struct broker *b = arg;
         if (number == SIGHUP)
                 reload(b, NULL, NULL);
-        else if (b->sessions->draining)
+        else if (b->sessions->draining || b->place.replace)
                 loop_stop(b->loop);
         else
                 drain(b);
@@ -310,7 +360,7 @@ static void console_arrived(void *arg, struct stream *stream, const struct liste
 
 /* ---- building ---- */
 
-static void build(struct broker *b)
+static void build(struct broker *b, struct notify notify)
 {
         b->loop = loop_new();
         logins_gate_init(&b->gate);
@@ -318,9 +368,15 @@ static void build(struct broker *b)
         b->http = http_new(b->loop);
         b->chain = chain_new(b->loop, b->http, NULL);
         b->sessions = sessions_new(b->loop, b->log);
+        life_init(&b->life, notify, b->loop, b->sessions);
+        struct place_world place = {.loop = b->loop, .log = b->log, .sessions = b->sessions,
+                                    .life = &b->life, .config = current_config, .replaced = replaced,
+                                    .drain = drain_all, .end = end_now, .failed = cannot_start, .arg = b};
+        place_init(&b->place, &place);
         struct console_world world = {.loop = b->loop, .log = b->log, .sessions = b->sessions,
                                       .config = current_config, .reload = reload, .set = set,
-                                      .shutdown = shut_down, .arg = b, .started = time(NULL)};
+                                      .shutdown = shut_down, .elders = &b->place.elders, .arg = b,
+                                      .started = time(NULL)};
         b->console = console_new(&world);
         b->sessions->max_client_conn = b->config->socket.max_client_conn;
         b->sessions->console = console_arrived;
@@ -338,7 +394,9 @@ static void take_down(struct broker *b)
         struct sessions_environment *v;
         if (b->reload)
                 b->reload->broker = NULL;
-        listen_free(b->listener);
+        place_end_elders(&b->place, true);
+        place_free(&b->place);
+        life_free(&b->life);
         loop_clear(b->loop, &b->leave);
         loop_clear(b->loop, &b->retire);
         console_free(b->console);
@@ -354,16 +412,6 @@ static void take_down(struct broker *b)
         config_free(b->config);
 }
 
-static bool listen_now(struct broker *b, struct error *e)
-{
-        const struct config *c = b->config;
-        struct listen_options o = {.directory = c->socket.directory, .port = c->socket.port,
-                                   .mode = c->socket.mode, .group = c->socket.group, .backlog = 4096,
-                                   .trouble = sessions_trouble};
-        b->listener = listen_unix(b->loop, &o, sessions_accept, b->sessions, e);
-        return b->listener != NULL;
-}
-
 static void warn_at_start(struct broker *b)
 {
         if (geteuid() == 0)
@@ -373,21 +421,34 @@ static void warn_at_start(struct broker *b)
                          log_str("hint", "raise RLIMIT_MEMLOCK (LimitMEMLOCK=)"));
 }
 
+static bool start(struct broker *b, int inherited, struct error *e)
+{
+        if (!apply(b, b->config, e))
+                return false;
+        if (!b->arguments->replace)
+                return place_start(&b->place, inherited, e);
+        if (inherited >= 0) {
+                error_set(e, "22023", "found --replace, but the service manager gave the socket (LISTEN_FDS)");
+                return error_hint(e, "Restart the service: its socket stays open meanwhile.");
+        }
+        place_take(&b->place);
+        return true;
+}
+
 int broker_run(struct config *config, const struct arguments *arguments)
 {
         struct broker b = {.config = config, .arguments = arguments};
         struct error e = {0};
-        build(&b);
+        int inherited = -1;
+        struct notify notify = notify_open();
+        bool fine = listen_inherited(&inherited, &e);
+        build(&b, notify);
         warn_at_start(&b);
-        if (apply(&b, b.config, &e) && listen_now(&b, &e)) {
-                log_info(b.log, "listening", log_str("directory", config->socket.directory),
-                         log_int("port", config->socket.port), log_int("pid", getpid()),
-                         log_str("program", "pgbrokerd " PGBROKER_VERSION));
+        if (fine && start(&b, inherited, &e)) {
                 loop_run(b.loop);
                 log_write(b.log, LOG_INFO, "ended", NULL);
         } else {
-                log_error(b.log, "can't start", log_reason(&e));
-                b.exit_code = 1;
+                cannot_start(&b, &e);
         }
         take_down(&b);
         return b.exit_code;
@@ -403,7 +464,7 @@ static void checked(void *arg, bool ok)
 int broker_check(struct config *config)
 {
         struct broker b = {.config = config};
-        build(&b);
+        build(&b, (struct notify){.fd = -1});
         log_set(b.log, LOG_ERROR, config->log.format);
         struct check *check = check_start(b.loop, b.http, b.chain, b.log, config, stdout, checked, &b);
         loop_run(b.loop);

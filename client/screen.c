@@ -285,6 +285,18 @@ static void print_traffic(FILE *to, const struct status *s, const struct status_
                 (double) table_number(stats, v->stats, "avg_query_time") / 1000);
 }
 
+/* Brokers that were replaced and still have clients. */
+static void print_predecessors(FILE *to, const struct status *s)
+{
+        const PGresult *all = shown(s, STATUS_PREDECESSORS);
+
+        for (int row = 0; row < PQntuples(all); row++)
+                fprintf(to, "%spid %lld was replaced %lld s ago and still has %lld client%s\n",
+                        row ? "" : "\n", table_number(all, row, "pid"), table_number(all, row, "age_s"),
+                        table_number(all, row, "clients"),
+                        table_number(all, row, "clients") == 1 ? "" : "s");
+}
+
 void screen_print(FILE *to, const struct status *s, const char *place)
 {
         const char *version = table_text(shown(s, STATUS_VERSION), 0, "version");
@@ -293,6 +305,7 @@ void screen_print(FILE *to, const struct status *s, const char *place)
         fputs(" at ", to);
         text_print(to, place, 0, SIZE_MAX);
         fputs(s->healthy ? ": healthy\n" : ": NOT HEALTHY\n", to);
+        print_predecessors(to, s);
         if (s->count == 0)
                 fputs("\nno environment is configured\n", to);
         for (int i = 0; i < s->count; i++) {
@@ -377,6 +390,10 @@ void screen_json(FILE *to, const struct status *s, const char *place)
         json_text(&j, "version", table_text(shown(s, STATUS_VERSION), 0, "version"));
         json_text(&j, "place", place);
         json_bool(&j, "healthy", s->healthy);
+        json_array(&j, "predecessors");
+        for (int row = 0; row < PQntuples(shown(s, STATUS_PREDECESSORS)); row++)
+                table_json_row(&j, NULL, shown(s, STATUS_PREDECESSORS), row);
+        json_end_array(&j);
         json_array(&j, "environments");
         for (int i = 0; i < s->count; i++)
                 json_environment(&j, s, &s->environments[i]);

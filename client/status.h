@@ -24,7 +24,8 @@ bool status_is_healthy(enum status_health h);
 
 /* What is asked of the console, each kept as it came. */
 #define STATUS_THINGS(X)                                                                           \
-        X(VERSION) X(DATABASES) X(POOLS) X(SECRETS) X(ROTATIONS) X(PINS) X(CLIENTS) X(STATS)
+        X(VERSION) X(DATABASES) X(POOLS) X(SECRETS) X(ROTATIONS) X(PINS) X(CLIENTS) X(STATS)       \
+        X(PREDECESSORS)
 
 enum status_thing {
 #define X(name) STATUS_##name,

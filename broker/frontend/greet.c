@@ -120,6 +120,8 @@ enum greet_verdict greet_read(struct greet *g, const uint8_t *p, size_t n, size_
                 g->cancel_key_size = s.cancel_key_size;
                 memcpy(g->cancel_key, s.cancel_key, s.cancel_key_size);
                 return GREET_CANCEL;
+        case STARTUP_SUCCESSOR:
+                return GREET_SUCCESSOR;
         case STARTUP_TLS_HELLO:
                 error_set(e, "08P01", "TLS is not spoken on this unix socket");
                 error_hint(e, "Connect with sslmode=disable or without sslnegotiation=direct: the "

@@ -29,6 +29,7 @@ enum greet_verdict {
         GREET_AGAIN,                    /* `answer` is to be sent, the next packet to be read */
         GREET_SESSION,
         GREET_CANCEL,
+        GREET_SUCCESSOR,                /* it is a new broker, which wants to take this one's place */
         GREET_BAD                       /* `e` is to be sent as FATAL */
 };
 

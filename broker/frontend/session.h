@@ -41,6 +41,7 @@ struct session_keeper {
         void (*welcomed)(void *arg, struct session *s);
         /* A cancel request came; its connection ends, unless its stream is taken. */
         void (*cancel)(void *arg, struct session *s);
+        void (*successor)(void *arg, struct session *s);        /* likewise: a new broker came */
         void (*failed)(void *arg, const struct session *s, const struct error *e); /* it ends so */
         void (*ended)(void *arg, struct session *s);    /* forget it; it frees itself */
         /* Takes the stream of a session that was ended, and lets the client read what it was sent. */

@@ -158,6 +158,10 @@ static size_t greeting_received(void *arg, const uint8_t *p, size_t n)
                 s->keeper->cancel(s->keeper->arg, s);
                 session_end(s, NULL);
                 break;
+        case GREET_SUCCESSOR:
+                s->keeper->successor(s->keeper->arg, s);
+                session_end(s, NULL);
+                break;
         case GREET_BAD:
                 session_end(s, &e);
                 break;

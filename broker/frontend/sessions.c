@@ -1,5 +1,6 @@
 #include "frontend/sessions.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -108,6 +109,14 @@ static void failed(void *arg, const struct session *s, const struct error *e)
                     time(NULL));
 }
 
+static void successor(void *arg, struct session *s)
+{
+        struct sessions *ss = arg;
+        int fd = fcntl(stream_fd(s->relay.client), F_DUPFD_CLOEXEC, 0);
+        if (fd >= 0)
+                ss->successor(ss->successor_arg, fd, s->pid, s->uid);
+}
+
 static void ended(void *arg, struct session *s)
 {
         struct sessions *ss = arg;
@@ -128,7 +137,7 @@ struct sessions *sessions_new(struct loop *l, struct log *log)
         ss->loop = l;
         ss->log = log;
         ss->keeper = (struct session_keeper){ss, find_home, console, sessions_cancel_know,
-                                             sessions_cancel, failed, ended, see_out};
+                                             sessions_cancel, successor, failed, ended, see_out};
         ss->self = access_self();
         doorman_init(&ss->doorman, l);
         sessions_cancel_init(ss);

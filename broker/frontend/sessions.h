@@ -37,6 +37,13 @@ struct sessions {
         void (*console)(void *arg, struct stream *stream, const struct listen_peer *peer,
                         const struct greet *greet);
         void *console_arg;
+        /* Takes the connection of a process that asks to take the broker's place. */
+        void (*successor)(void *arg, int fd, pid_t pid, uid_t uid);
+        void *successor_arg;
+        /* No client here has this cancel key (of 4 bytes): one of a broker that was replaced may. The
+         * descriptor stays ours; the client sees the end when all copies of it are closed. */
+        void (*cancel_elsewhere)(void *arg, int fd, uint32_t pid, const uint8_t *key);
+        void *cancel_arg;
 };
 
 struct sessions *sessions_new(struct loop *l, struct log *log);
@@ -65,6 +72,10 @@ struct session *sessions_client(const struct sessions *ss, uint64_t id);
 /* Ends its sessions at once and frees it. */
 void sessions_remove(struct sessions *ss, struct sessions_environment *v);
 void sessions_set_admin(struct sessions *ss, const struct access_list *admin);
+
+/* A cancel request, and the connection that brought it (taken), from a broker that has this one's place
+ * now. */
+void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key);
 
 /* No new clients, sessions end when they have no server. */
 void sessions_drain(struct sessions *ss);

@@ -1,7 +1,9 @@
 #include "frontend/sessions_cancel.h"
 
+#include <unistd.h>
 #include "base/own.h"
 #include "frontend/session_cancel.h"
+#include "io/pass.h"
 
 #define PLACES 1024             /* a session's is its process id modulo this */
 
@@ -33,21 +35,20 @@ void sessions_cancel_forget(struct session *s)
 }
 
 /* Takes as long for a key that is right in its first bytes as for one that is not. */
-static bool same_key(const struct session *s, const struct greet *g)
+static bool same_key(const struct session *s, const uint8_t *key)
 {
-        unsigned differs = g->cancel_key_size != sizeof s->cancel_key;
+        unsigned differs = 0;
         for (size_t i = 0; i < sizeof s->cancel_key; i++)
-                differs |= (unsigned) (s->cancel_key[i] ^ g->cancel_key[i]);
+                differs |= (unsigned) (s->cancel_key[i] ^ key[i]);
         return !differs;
 }
 
 /* In session mode servers of different environments may have the same process id. */
-static struct session *find(const struct sessions *ss, const struct session *from)
+static struct session *find(const struct sessions *ss, uint32_t pid, const uint8_t *key, uid_t uid)
 {
         struct session *s;
-        list_each(s, place(ss, from->greet->cancel_pid), struct session, by_pid) {
-                if (s->cancel_pid == from->greet->cancel_pid && same_key(s, from->greet) &&
-                    s->uid == from->uid)
+        list_each(s, place(ss, pid), struct session, by_pid) {
+                if (s->cancel_pid == pid && same_key(s, key) && s->uid == uid)
                         return s;
         }
         return NULL;
@@ -56,7 +57,12 @@ static struct session *find(const struct sessions *ss, const struct session *fro
 void sessions_cancel(void *arg, struct session *s)
 {
         struct sessions *ss = arg;
-        struct session *meant = find(ss, s);
+        const struct greet *g = s->greet;
+        bool ours = g->cancel_key_size == sizeof s->cancel_key;
+        struct session *meant = ours ? find(ss, g->cancel_pid, g->cancel_key, s->uid) : NULL;
+        if (!meant && ours && ss->cancel_elsewhere)
+                ss->cancel_elsewhere(ss->cancel_arg, stream_fd(s->relay.client), g->cancel_pid,
+                                     g->cancel_key);
         if (!meant) {
                 log_info(ss->log, "cancel request for no session of this user",
                          log_int("pid", s->pid), log_int("uid", s->uid));
@@ -65,4 +71,40 @@ void sessions_cancel(void *arg, struct session *s)
         log_debug(ss->log, "cancel request", log_int("client", (int64_t) meant->id),
                   log_int("pid", s->pid), log_int("uid", s->uid));
         session_cancel(meant, TAKE(s->relay.client));
+}
+
+/* ---- from another broker ---- */
+
+static size_t received(void *arg, const uint8_t *p, size_t n)
+{
+        (void) arg;
+        (void) p;
+        return n;
+}
+
+static void flowed(void *arg)
+{
+        (void) arg;
+}
+
+static void left(void *arg, const struct error *e)
+{
+        (void) arg;
+        (void) e;
+}
+
+void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key)
+{
+        /* Until session_cancel() has given it events of its own. */
+        static const struct stream_events events = {received, flowed, flowed, left};
+        pid_t from;
+        uid_t uid;
+        struct session *meant = pass_peer(fd, &from, &uid) ? find(ss, pid, key, uid) : NULL;
+        if (!meant) {
+                close(fd);
+                return;
+        }
+        log_debug(ss->log, "cancel request by way of the broker that took this one's place",
+                  log_int("client", (int64_t) meant->id), log_int("pid", from), log_int("uid", uid));
+        session_cancel(meant, stream_new(ss->loop, fd, NULL, &events, NULL));
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/own.h"
 
-enum { HELP = 256, VERSION, CHECK, PRINT_CONFIG, ALLOW };
+enum { HELP = 256, VERSION, CHECK, PRINT_CONFIG, ALLOW, REPLACE };
 
 static void add(const char *const **list, size_t *count, const char *word)
 {
@@ -46,6 +46,9 @@ static bool take(struct arguments *out, int option, const char *word, struct err
         case ALLOW:
                 add(&out->config.allow, &out->config.allow_count, optarg);
                 return true;
+        case REPLACE:
+                out->replace = true;
+                return true;
         case CHECK:
                 return wish(out, ARGUMENTS_CHECK, e);
         case PRINT_CONFIG:
@@ -67,6 +70,7 @@ bool arguments_read(int argc, char *const argv[], struct arguments *out, struct 
                 {"config", required_argument, NULL, 'c'},
                 {"environment", required_argument, NULL, 'e'},
                 {"allow", required_argument, NULL, ALLOW},
+                {"replace", no_argument, NULL, REPLACE},
                 {"check", no_argument, NULL, CHECK},
                 {"print-config", no_argument, NULL, PRINT_CONFIG},
                 {"help", no_argument, NULL, HELP},
@@ -89,6 +93,8 @@ bool arguments_read(int argc, char *const argv[], struct arguments *out, struct 
         }
         if (optind < argc)
                 return wrong(e, "found a word that is no option:", argv[optind]);
+        if (out->replace && out->wish == ARGUMENTS_CHECK)
+                return wrong(e, "found --replace and --check, expected one of them", "");
         return true;
 }
 
@@ -105,13 +111,15 @@ void arguments_help(FILE *to)
               "credentials\n"
               "from AWS Secrets Manager that it alone holds.\n"
               "\n"
-              "  pgbrokerd [-c FILE] [-e ENVIRONMENT]... [--allow USER]... [--check] "
+              "  pgbrokerd [-c FILE] [-e ENVIRONMENT]... [--allow USER]... [--replace] [--check] "
               "[--print-config]\n"
               "\n"
               "  -c FILE          the configuration, as YAML\n"
               "  -e ENVIRONMENT   serve this environment; what the file does not say has its "
               "default\n"
               "  --allow USER     let this user (name or id) connect to every environment\n"
+              "  --replace        take the place of the broker that runs on the same socket, which goes on\n"
+              "                   for the clients it has; if this one can't serve, it goes on altogether\n"
               "  --check          try the configuration, secrets and logins, report, and end: 0 or "
               "1\n"
               "  --print-config   print the whole configuration, defaults included, and end\n"

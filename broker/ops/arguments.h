@@ -17,6 +17,7 @@ enum arguments_wish {
 
 struct arguments {
         enum arguments_wish wish;
+        bool replace;                   /* --replace: in place of the broker that runs */
         struct config_arguments config; /* points into argv and into this struct's own memory */
 };
 

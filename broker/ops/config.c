@@ -324,6 +324,7 @@ bool config_fill(struct config *c, struct error *e)
         c->socket.mode = (mode_t) sheet_number(b, "socket.mode");
         c->socket.group = sheet_text(b, "socket.group");
         c->socket.max_client_conn = (uint32_t) sheet_number(b, "socket.max_client_conn");
+        c->socket.linger_timeout = sheet_number(b, "socket.linger_timeout");
         c->log.level = (enum log_level) sheet_number(b, "log.level");
         c->log.format = (enum log_format) sheet_number(b, "log.format");
         if (!account_list(b, "admin", &self, &c->admin, e))

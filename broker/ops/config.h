@@ -44,6 +44,7 @@ struct config {
                 mode_t mode;
                 const char *group;      /* "" = leave; known to exist */
                 uint32_t max_client_conn;
+                uint64_t linger_timeout;        /* milliseconds; 0 = no end. This one can change */
         } socket;                       /* cannot change while the broker runs */
         struct access_list admin;       /* besides the broker's own uid */
         struct {

@@ -46,15 +46,20 @@ struct console *console_new(const struct console_world *w)
 
 /* Ended connections free themselves later in the turn and look at nothing of the console by then.
  */
-void console_free(struct console *c)
+void console_send_away(struct console *c, const struct error *e)
 {
         struct visit *v;
+        list_each(v, &c->visits, struct visit, link)
+                visit_end(v, e);
+}
+
+void console_free(struct console *c)
+{
         struct error e = {0};
         if (!c)
                 return;
         error_set(&e, "57P01", "the broker is shutting down");
-        list_each(v, &c->visits, struct visit, link)
-                visit_end(v, &e);
+        console_send_away(c, &e);
         deferred_clear(&c->leave);
         free(c);
 }

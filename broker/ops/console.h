@@ -12,6 +12,7 @@
 #include "io/loop.h"
 #include "io/stream.h"
 #include "ops/config.h"
+#include "ops/elders.h"
 
 enum console_shutdown {
         SHUTDOWN_NOW,
@@ -32,6 +33,7 @@ struct console_world {
         void (*set)(void *arg, const char *key, const char *value,
                     void (*done)(void *done_arg, const struct error *e_or_null), void *done_arg);
         void (*shutdown)(void *arg, enum console_shutdown how);
+        const struct elders *elders;
         void *arg;
         int64_t started; /* seconds since 1970 */
 };
@@ -40,6 +42,8 @@ struct console;
 struct console *console_new(const struct console_world *w); /* a copy of it is kept */
 /* Ends every connection to the console. */
 void console_free(struct console *c);
+/* The same with this reason; the console goes on. */
+void console_send_away(struct console *c, const struct error *e);
 
 /* A client that may be here, up to its welcome: the stream is taken, `greet` is read during the
  * call. */

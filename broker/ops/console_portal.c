@@ -52,6 +52,7 @@ static void put_rows(const struct command *c, const struct portal_world *w, cons
                 return;
         }
         struct snapshot_world from = {.sessions = console->sessions,
+                                      .elders = console->elders,
                                       .now = time(NULL),
                                       .config = console->config(console->arg)};
         snapshot_gather(c->show, &from, put_row, &s);

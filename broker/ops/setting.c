@@ -71,6 +71,9 @@ static const struct setting table[] = {
                "The name of the group that the socket file is given to; empty leaves it."),
         NUMBER(BROKER, RESTART, "socket.max_client_conn", "10000", 1, 1000000,
                "How many clients may be connected at once, console included."),
+        DURATION(BROKER, RELOAD, "socket.linger_timeout", "3600s",
+                 "How long a broker that was replaced (pgbrokerd --replace) goes on for the clients it "
+                 "has; then each is sent away (57P01) when nothing of it is open. 0: as long as they stay."),
         LIST(BROKER, RELOAD, "admin.users",
              "Users (names or ids) that may open the console, besides the broker's own."),
         LIST(BROKER, RELOAD, "admin.groups",

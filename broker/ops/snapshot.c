@@ -20,6 +20,7 @@ static const struct snapshot *const table[] = {
         &snapshot_rotations, &snapshot_stats,    &snapshot_totals_of, &snapshot_averages,
         &snapshot_totals,   &snapshot_databases, &snapshot_users,     &snapshot_lists,
         &snapshot_config,   &snapshot_state,     &snapshot_memory,    &snapshot_version,
+        &snapshot_predecessors,
 };
 
 const struct snapshot *const *snapshot_table(size_t *count)

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "frontend/sessions.h"
 #include "ops/config.h"
+#include "ops/elders.h"
 
 #define SNAPSHOT_COLUMNS 32 /* the most that a SHOW has */
 
@@ -19,6 +20,7 @@ struct snapshot_column {
 struct snapshot_world {
         const struct sessions *sessions;
         const struct config *config;
+        const struct elders *elders;
         int64_t now; /* seconds since 1970 */
 };
 

@@ -133,6 +133,36 @@ const struct snapshot snapshot_state = {
         .rows = state_rows,
 };
 
+/* ---- PREDECESSORS ---- */
+
+static const struct snapshot_column predecessors_columns[] = {
+        {"pid", 'i', "Its process."},
+        {"clients", 'i', "How many clients it still has."},
+        {"replaced", 'T', "When it was replaced."},
+        {"age_s", 'q', "How many seconds ago that was."},
+};
+
+static void predecessors_rows(const struct snapshot_world *w, struct snapshot_rows *r)
+{
+        const struct elder *v;
+        list_each(v, &w->elders->list, struct elder, link) {
+                int64_t age = (int64_t) ((loop_now(w->elders->loop) - v->since) / 1000);
+                snapshot_number(r, v->pid);
+                snapshot_count(r, v->clients);
+                snapshot_moment(r, w->now - age);
+                snapshot_number(r, age);
+                snapshot_end(r);
+        }
+}
+
+const struct snapshot snapshot_predecessors = {
+        .name = "PREDECESSORS",
+        .description = "Brokers that this one has replaced (pgbrokerd --replace) and that go on for the "
+                       "clients they have.",
+        SNAPSHOT_OF(predecessors_columns),
+        .rows = predecessors_rows,
+};
+
 /* ---- MEM ---- */
 
 static const struct snapshot_column memory_columns[] = {

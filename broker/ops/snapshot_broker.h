@@ -5,6 +5,6 @@
 #include "ops/snapshot.h"
 
 extern const struct snapshot snapshot_lists, snapshot_config, snapshot_state, snapshot_memory,
-        snapshot_version;
+        snapshot_version, snapshot_predecessors;
 
 #endif

@@ -5,6 +5,7 @@
 enum {
         TLS_RECORD = 0x16,
         CODE_MAJOR = 1234,              /* no version: a request of another kind */
+        CODE_SUCCESSOR = 5431,
         CODE_CANCEL = 5678,
         CODE_SSL = 5679,
         CODE_GSSENC = 5680,
@@ -30,8 +31,10 @@ static enum frame_verdict read_code(const uint8_t *p, struct startup *s, uint16_
                 return FRAME_READY;
         }
         if (s->size != 8)
-                return bad(e, "an encryption request is 8 bytes long");
-        s->kind = code == CODE_SSL ? STARTUP_SSL : STARTUP_GSSENC;
+                return bad(e, "a request of this kind is 8 bytes long");
+        s->kind = code == CODE_SSL      ? STARTUP_SSL
+                  : code == CODE_GSSENC ? STARTUP_GSSENC
+                                        : STARTUP_SUCCESSOR;
         return FRAME_READY;
 }
 
@@ -90,7 +93,8 @@ enum frame_verdict startup_read(const uint8_t *p, size_t n, struct startup *s, s
         if (n < 8)
                 return FRAME_SHORT;
         uint16_t major = frame_get16(p + 4), minor = frame_get16(p + 6);
-        bool code = major == CODE_MAJOR && minor >= CODE_CANCEL && minor <= CODE_GSSENC;
+        bool code = major == CODE_MAJOR &&
+                    (minor == CODE_SUCCESSOR || (minor >= CODE_CANCEL && minor <= CODE_GSSENC));
         if (!code && major != 3) {
                 error_set(e, "0A000", "unsupported frontend protocol %u.%u: "
                           "3.0 to 3.2 are supported", major, minor);

@@ -1,4 +1,5 @@
-/* The first packets of a client: SSLRequest, GSSENCRequest, CancelRequest, StartupMessage.
+/* The first packets of a client: SSLRequest, GSSENCRequest, CancelRequest, StartupMessage; and one of
+ * the broker's own, by which a new broker asks the running one for its place (pgbrokerd --replace).
  * Source: PostgreSQL manual, "Message Formats" (they have no type byte), "Start-up". */
 #ifndef PGB_WIRE_STARTUP_H
 #define PGB_WIRE_STARTUP_H
@@ -11,11 +12,13 @@
 
 #define STARTUP_MAX 10000               /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
 #define STARTUP_MAX_PARAMETERS 128
+#define STARTUP_SUCCESSOR_PACKET "\0\0\0\10\4\322\25\67"
 
 enum startup_kind {
         STARTUP_SSL,            /* answer 'N', read on */
         STARTUP_GSSENC,         /* answer 'N', read on */
         STARTUP_CANCEL,
+        STARTUP_SUCCESSOR,      /* length 8, code 1234.5431 */
         STARTUP_SESSION,
         STARTUP_TLS_HELLO       /* first byte 0x16: a direct TLS ClientHello */
 };

@@ -120,18 +120,26 @@ class Image(story.Story):
 class Unit(story.Story):
     """broker/deploy/pgbroker.service."""
 
-    def analyze(self, *words):
+    def analyze(self, *words, unit="pgbroker.service"):
         if shutil.which("systemd-analyze") is None:
             self.skipTest("systemd-analyze is not installed")
-        path = place.directory("unit") / "pgbroker.service"
-        text = (DEPLOY / "pgbroker.service").read_text()
-        self.assertIn("/usr/local/bin/pgbrokerd", text)
-        path.write_text(text.replace("/usr/local/bin/pgbrokerd", str(broker.binaries().resolve() / "pgbrokerd")))
-        return process.run(["systemd-analyze", *words, path], check=False, env={**os.environ, "SYSTEMD_PAGER": "cat"})
+        folder = place.directory("unit")
+        for file in ("pgbroker.service", "pgbroker.socket"):
+            text = (DEPLOY / file).read_text()
+            (folder / file).write_text(text.replace("/usr/local/bin/pgbrokerd", str(broker.binaries().resolve() / "pgbrokerd")))
+        self.assertIn("/usr/local/bin/pgbrokerd", (DEPLOY / "pgbroker.service").read_text())
+        return process.run(["systemd-analyze", *words, folder / unit], check=False, env={**os.environ, "SYSTEMD_PAGER": "cat"})
 
     def test_systemd_understands_every_line_of_it(self):
-        done = self.analyze("verify")
-        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        for unit in ("pgbroker.service", "pgbroker.socket"):
+            done = self.analyze("verify", unit=unit)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_the_socket_unit_names_the_socket_of_the_default_configuration(self):
+        unit = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "pgbroker.socket").read_text(), re.M))
+        config = dict(re.findall(r'^  (\w+): "?([^"\n]*)"?$', broker.run("-e", "prod", "--print-config").stdout, re.M))
+        self.assertEqual(unit["ListenStream"], f"{config['directory']}/.s.PGSQL.{config['port']}")
+        self.assertEqual(unit["SocketMode"], config["mode"])
 
     def test_systemd_finds_it_well_shut_in(self):
         done = self.analyze("security", "--offline=yes", "--threshold=20", "--no-pager")

@@ -13,6 +13,7 @@
 #define ROTATIONS                                                                                  \
         "environment:25 started:1184 trigger:25 from_version:25 to_version:25 stage:25 "           \
         "login_failures:23 waiters:23 bridged_ms:20 outcome:25"
+#define PREDECESSORS "pid:23 clients:23 replaced:1184 age_s:20"
 #define PINS "environment:25 client_id:20 pid:23 uid:23 reason:25 age_s:20 query:25"
 #define CLIENTS                                                                                    \
         "type:25 user:25 database:25 state:25 wait:23 wait_us:23 remote_pid:23 application_name:25"
@@ -20,7 +21,8 @@
         "database:25 total_xact_count:1700 total_query_count:1700 avg_xact_count:1700 "            \
         "avg_query_time:1700"
 
-enum { VERSION_ROWS, DATABASES_ROWS, POOLS_ROWS, SECRETS_ROWS, ROTATIONS_ROWS, PINS_ROWS, CLIENTS_ROWS, STATS_ROWS };
+enum { VERSION_ROWS, DATABASES_ROWS, POOLS_ROWS, SECRETS_ROWS, ROTATIONS_ROWS, PINS_ROWS, CLIENTS_ROWS, STATS_ROWS,
+       PREDECESSORS_ROWS };
 
 /* A broker with one environment that has nothing to do; stories change what they are about. */
 static struct answer *quiet(void)
@@ -41,6 +43,7 @@ static struct answer *quiet(void)
                 [PINS_ROWS] = {"SHOW PINS", PINS, ""},
                 [CLIENTS_ROWS] = {"SHOW CLIENTS", CLIENTS, "C|alice|prod|idle|0|0|4711|\n"},
                 [STATS_ROWS] = {"SHOW STATS", STATS, "prod|812|900|40|1250\n"},
+                [PREDECESSORS_ROWS] = {"SHOW PREDECESSORS", PREDECESSORS, ""},
                 {"RELOAD", NULL, NULL},
                 {"PAUSE nowhere", "error", "3D000|no environment nowhere|SHOW DATABASES lists them."},
                 {"KILL prod", "error", "0A000|KILL is not in this version|"},
@@ -244,7 +247,7 @@ static void the_same_as_json(void **state)
         assert_int_equal(r.status, 0);
         static const char *const words[] = {
                 "{\n  \"version\": \"pgbroker 0.1.0\",\n",
-                "  \"healthy\": true,\n  \"environments\": [\n    {\n      \"name\": \"prod\",\n"
+                "  \"healthy\": true,\n  \"predecessors\": [],\n  \"environments\": [\n    {\n      \"name\": \"prod\",\n"
                 "      \"health\": \"ok\",\n      \"healthy\": true,\n      \"why\": null,\n",
                 "        \"waiting\": 1,\n        \"pinned\": 0,\n        \"longest_wait_s\": 3.000000,\n",
                 "          \"user\": \"\\\"\\\\\",\n",
@@ -257,6 +260,20 @@ static void the_same_as_json(void **state)
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
                 if (!strstr(r.out, words[i]))
                         fail_msg("no %s in:\n%s", words[i], r.out);
+}
+
+static void a_broker_that_was_replaced_and_still_has_clients_is_named(void **state)
+{
+        (void) state;
+        struct answer *a = quiet();
+
+        a[PREDECESSORS_ROWS].rows = "4711|1|2025-11-23 18:57:31+00|35\n4700|12|2025-11-23 18:50:31+00|455\n";
+        status_of(a, 0, "");
+        assert_non_null(strstr(r.out, ": healthy\n\npid 4711 was replaced 35 s ago and still has 1 client\n"
+                                      "pid 4700 was replaced 455 s ago and still has 12 clients\n"));
+        struct fake_console c = {0};
+        ctl(&c, a, "status --json");
+        assert_non_null(strstr(r.out, "\"predecessors\": [\n    {\n      \"pid\": 4711,"));
 }
 
 static void a_console_that_lacks_something_is_reported(void **state)
@@ -391,6 +408,7 @@ int main(void)
                 cmocka_unit_test(paused_is_not_healthy),
                 cmocka_unit_test(many_waiting_clients_still_fit_on_a_screen),
                 cmocka_unit_test(the_same_as_json),
+                cmocka_unit_test(a_broker_that_was_replaced_and_still_has_clients_is_named),
                 cmocka_unit_test(a_console_that_lacks_something_is_reported),
                 cmocka_unit_test(show_prints_a_table_or_json),
                 cmocka_unit_test(orders_go_through_and_refusals_are_1),

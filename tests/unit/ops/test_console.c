@@ -12,6 +12,7 @@
 struct place {
         struct logins_gate gate;
         struct loop *loop;
+        struct elders elders;
         struct sessions *sessions;
         struct config *config;
         struct console *console;
@@ -138,6 +139,8 @@ static int set_up(void **state)
         p->loop = w.loop = loop_new();
         p->sessions = w.sessions = sessions_new(p->loop, NULL);
         load(p);
+        elders_init(&p->elders, p->loop, NULL);
+        w.elders = &p->elders;
         p->console = console_new(&w);
         p->fd = visit(p, 0);
         hear(p);
@@ -152,6 +155,7 @@ static int take_down(void **state)
         console_free(p->console);
         if (p->fd >= 0)
                 close(p->fd);
+        elders_free(&p->elders);
         sessions_free(p->sessions);
         loop_free(p->loop);
         config_free(p->config);

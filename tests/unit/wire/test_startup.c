@@ -30,6 +30,16 @@ static void encryption_requests_are_told_apart(void **state)
         assert_int_equal(s.kind, STARTUP_TLS_HELLO);
 }
 
+static void a_broker_that_replaces_this_one_says_so(void **state)
+{
+        (void) state;
+        assert_int_equal(reads(STARTUP_SUCCESSOR_PACKET, 8), FRAME_READY);
+        assert_int_equal(s.kind, STARTUP_SUCCESSOR);
+        assert_int_equal(reads(STARTUP_SUCCESSOR_PACKET, 7), FRAME_SHORT);
+        assert_int_equal(reads("\0\0\0\11\4\322\25\67x", 9), FRAME_BAD);
+        assert_int_equal(reads("\0\0\0\10\4\322\25\66", 8), FRAME_BAD);
+}
+
 static void a_cancel_request_has_a_key(void **state)
 {
         (void) state;
@@ -173,6 +183,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(encryption_requests_are_told_apart),
+                cmocka_unit_test(a_broker_that_replaces_this_one_says_so),
                 cmocka_unit_test(a_cancel_request_has_a_key),
                 cmocka_unit_test(a_session_has_parameters),
                 cmocka_unit_test(versions_other_than_3_are_not_supported),

@@ -1,0 +1,33 @@
+/* What the service manager (systemd) hears of the broker: that it is up, how it is, that it lives.
+ *
+ * It is up when it listens: clients that come before there are credentials wait, or are told why (57P03),
+ * and a unit that waited for Secrets Manager would be started over and over while that is away. STATUS=
+ * says which environments have credentials. Signs of life come from the loop itself: if that is stuck,
+ * they stop. */
+#ifndef PGB_OPS_LIFE_H
+#define PGB_OPS_LIFE_H
+
+#include "base/log.h"
+#include "frontend/sessions.h"
+#include "io/loop.h"
+#include "io/notify.h"
+
+struct life {
+        struct notify notify;
+        struct loop *loop;
+        const struct sessions *sessions;
+        struct deadline beat;
+        uint64_t alive_at;              /* loop ms: when to say so next */
+        bool ready_due;                 /* it could not be told yet */
+        char status[256];               /* the last one told */
+};
+
+/* Takes the notify. */
+void life_init(struct life *v, struct notify n, struct loop *l, const struct sessions *ss);
+void life_free(struct life *v);
+void life_ready(struct life *v);        /* also: a reload is over, well or not */
+void life_reloading(struct life *v);
+void life_stopping(struct life *v);
+void life_passed_on(struct life *v, pid_t pid);         /* that process is the service now */
+
+#endif
