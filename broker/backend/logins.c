@@ -1,7 +1,9 @@
 #include "backend/logins.h"
 
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
+#include "backend/backoff.h"
 #include "base/own.h"
 
 static void retry_expired(struct deadline *d)
@@ -44,6 +46,8 @@ void logins_init(struct logins *g)
 {
         deadline_init(&g->retry, retry_expired);
         list_init(&g->at_gate);
+        if (getrandom(&g->dice, sizeof g->dice, GRND_NONBLOCK) != sizeof g->dice)
+                g->dice = (uint64_t) time(NULL);
 }
 
 void logins_stop(struct logins *g)
@@ -82,8 +86,8 @@ static void arrived(struct logins *g, struct server *s, struct connection *c)
         histogram_add(g->latency, loop_us() - s->began_us);
         g->failing_since = 0;
         g->failures = 0;
-        g->retry_at = 0;
-        g->hopeless = false;
+        g->worked = true;
+        g->kind = LOGINS_TEMPORARY;
         log_login(g, s, s->probe ? "credential proven by a login" : "server connected");
         server_become(s, SERVER_IDLE, now);
 }
@@ -100,29 +104,61 @@ static enum rotation_login verdict_of(enum connect_failure f)
         }
 }
 
-/* Pauses grow from 100 ms to 2 s; server_login_retry says when clients are told, not how often. */
-static uint64_t pause_after(unsigned failures)
+/* ---- a failure ---- */
+
+/* Is waiting of any use? */
+static enum logins_kind kind_of(enum connect_failure f, const char *sqlstate)
 {
-        return failures >= 6 ? 2000 : 100u << (failures - 1);
+        static const char *const lasting[] = {"3D000", "28000", "F0000"};
+        for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++)
+                if (strcmp(sqlstate, lasting[i]) == 0)
+                        return LOGINS_HOPELESS;
+        /* Starting, stopping or recovering; all connections taken. */
+        if (strncmp(sqlstate, "57P0", 4) == 0 || strcmp(sqlstate, "53300") == 0)
+                return LOGINS_TEMPORARY;
+        return f == CONNECT_NETWORK || f == CONNECT_TIMEOUT ? LOGINS_UNREACHABLE : LOGINS_DOUBTFUL;
+}
+
+/* An outage with clients that wait is many failures that are all the same. */
+static void log_failure(struct logins *g, const struct server *s, enum connect_failure f,
+                        const struct error *e)
+{
+        if (!backoff_worth_saying(g->failures) && strcmp(e->text, g->failure.text) == 0)
+                return;
+        log_warn(g->log, "server login failed", log_str("environment", g->environment),
+                 log_str("class", connect_failure_name(f)),
+                 log_str("version", s->credential->version_id), log_int("failures", g->failures),
+                 log_reason(e));
 }
 
 static void failed(struct logins *g, const struct server *s, enum connect_failure f,
                    const struct error *e)
 {
         uint64_t now = loop_now(g->loop);
-        log_warn(g->log, "server login failed", log_str("environment", g->environment),
-                 log_str("class", connect_failure_name(f)),
-                 log_str("version", s->credential->version_id), log_reason(e));
+        bool refused = f == CONNECT_REFUSED || f == CONNECT_DENIED;
         errors_note(g->errors, "login", e->sqlstate, e->text, time(NULL));
-        if (f == CONNECT_REFUSED || f == CONNECT_DENIED)
-                return;                 /* the keyring's business */
-        if (g->failures++ == 0)
+        if (!refused && g->failures++ == 0)
                 g->failing_since = now;
+        log_failure(g, s, f, e);
+        if (refused)
+                return;                 /* the keyring's business */
         g->failure = *e;
-        g->hopeless = strcmp(e->sqlstate, "3D000") == 0 || strcmp(e->sqlstate, "28000") == 0 ||
-                      (f == CONNECT_TLS && strcmp(e->sqlstate, "F0000") == 0);
-        g->retry_at = now + pause_after(g->failures);
-        loop_set(g->loop, &g->retry, g->retry_at);
+        g->failed_at = now;
+        g->dice = g->dice * 6364136223846793005u + 1442695040888963407u;
+        g->kind = kind_of(f, e->sqlstate);
+}
+
+/* May the next one be opened? If not yet, it is looked again when it may. */
+static bool rested(struct logins *g, bool urgent)
+{
+        if (!g->failures)
+                return true;
+        uint64_t at = g->failed_at + backoff_pause(g->failures, g->options->server_login_retry, urgent,
+                                                   (uint32_t) (g->dice >> 32));
+        if (loop_now(g->loop) >= at)
+                return true;
+        loop_set(g->loop, &g->retry, at);
+        return false;
 }
 
 static void done(void *arg, struct connection *c, enum connect_failure f, const struct error *e)
@@ -159,14 +195,12 @@ static void start(struct logins *g, struct credential *c, bool probe)
         s->connect = connect_start(g->loop, &o, done, s);
 }
 
-bool logins_open(struct logins *g)
+bool logins_open(struct logins *g, bool urgent)
 {
-        if (g->servers->count[SERVER_LOGIN] >= LOGINS_AT_ONCE || loop_now(g->loop) < g->retry_at)
-                return false;
-        if (!keyring_may_login(g->keyring))
+        if (g->servers->count[SERVER_LOGIN] >= LOGINS_AT_ONCE || !keyring_may_login(g->keyring))
                 return false;
         /* While logins fail one at a time is enough to see whether they still do. */
-        if (g->failures && g->servers->count[SERVER_LOGIN])
+        if ((g->failures && g->servers->count[SERVER_LOGIN]) || !rested(g, urgent))
                 return false;
         if (!gate_open(g))
                 return false;
@@ -192,7 +226,9 @@ bool logins_failing(const struct logins *g, struct error *e)
 bool logins_given_up(const struct logins *g, struct error *e)
 {
         uint64_t failing = loop_now(g->loop) - g->failing_since;
-        if (!g->failures || (!g->hopeless && failing < g->options->server_login_retry))
+        if (!g->failures || g->kind == LOGINS_TEMPORARY || (g->kind == LOGINS_UNREACHABLE && g->worked))
+                return false;
+        if (g->kind != LOGINS_HOPELESS && failing < g->options->server_login_retry)
                 return false;
         return logins_failing(g, e);
 }

@@ -19,6 +19,14 @@ struct logins_gate {
 
 void logins_gate_init(struct logins_gate *g);
 
+/* The last failure, as those see it who wait for their first server. */
+enum logins_kind {
+        LOGINS_TEMPORARY,               /* starting, full: they wait, up to query_wait_timeout */
+        LOGINS_UNREACHABLE,             /* the same if it ever was reached: a failover; else as doubtful */
+        LOGINS_DOUBTFUL,                /* they are told when it has lasted for server_login_retry */
+        LOGINS_HOPELESS                 /* at once: no such database, TLS policy */
+};
+
 struct logins {
         struct loop *loop;
         struct log *log;
@@ -34,9 +42,11 @@ struct logins {
         struct deadline retry;
         uint64_t failing_since;         /* loop ms of the first of a row of failures; 0 = fine */
         unsigned failures;              /* in that row */
-        uint64_t retry_at;              /* loop ms: no ordinary login before */
+        uint64_t failed_at;             /* loop ms, the last; for how long to wait after it: ... */
+        uint64_t dice;
         struct error failure;           /* the last */
-        bool hopeless;                  /* waiting won't mend it: no such database, TLS policy */
+        enum logins_kind kind;
+        bool worked;                    /* one did, ever */
         /* A server is IDLE now, or one has failed: look who can be served or must be told. */
         void (*opened)(void *arg, struct server *s);
         void (*changed)(void *arg);
@@ -46,8 +56,9 @@ struct logins {
 void logins_init(struct logins *g);
 /* Before its servers are freed. */
 void logins_stop(struct logins *g);
-/* Opens one more if that is allowed now. */
-bool logins_open(struct logins *g);
+/* Opens one more if that is allowed now; `urgent`: somebody waits for it, and is not kept waiting for
+ * long after the last one that failed. */
+bool logins_open(struct logins *g, bool urgent);
 /* The keyring asks for one login with c, whatever the limits. */
 void logins_probe(struct logins *g, struct credential *c);
 /* True when a client that waits for its first server is to be told: `e`. Only while no server is

@@ -125,7 +125,7 @@ static void open_servers(struct pool *p)
         while (server_total(&p->servers) < wanted_size(p) &&
                (expected < p->waiting.ready ||
                 server_total(&p->servers) < p->config.options.min_pool_size)) {
-                if (!logins_open(&p->logins))
+                if (!logins_open(&p->logins, p->waiting.count > 0))
                         return;
                 expected++;
         }

@@ -181,7 +181,10 @@ static const struct setting table[] = {
         DURATION(ENVIRONMENT, RELOAD, "pool.server_connect_timeout", "15s",
                  "How long connecting and logging in may take."),
         DURATION(ENVIRONMENT, RELOAD, "pool.server_login_retry", "15s",
-                 "The pause after a failed connection attempt; never after refused credentials."),
+                 "The longest pause after failed connection attempts: the first is 100 ms, each further one "
+                 "twice as long, and none is longer than 500 ms while clients wait. Also how long a server "
+                 "that never was reached may be out of reach until waiting clients are told. Never for "
+                 "refused credentials."),
         DURATION(ENVIRONMENT, RELOAD, "pool.pin_drain_timeout", "300s",
                  "How long a pin may hold a server connection that has to go."),
         DURATION(ENVIRONMENT, RELOAD, "pool.message_timeout", "30s",

@@ -245,23 +245,24 @@ class Cluster(Server):
         return process.run([BINARIES / "pg_isready", "-q", "-h", self.place, "-p", self.port],
                            check=False).returncode == 0
 
-    def restart(self):
-        """Stops fast and starts on the same port; the sessions are lost, as in a real restart."""
-        self._stop_postmaster()
+    def restart(self, how=signal.SIGINT):
+        """Stops (fast; immediately by SIGQUIT) and starts on the same port; the sessions are lost, as in a
+        real restart."""
+        self._stop_postmaster(how)
         if not self._start_on_port():
             raise RuntimeError(f"PostgreSQL did not start again:\n{self.log.read_text()[-4000:]}")
 
-    def pause(self):
+    def pause(self, how=signal.SIGINT):
         """Down until resume(): connections are refused."""
-        self._stop_postmaster()
+        self._stop_postmaster(how)
 
     def resume(self):
         if not self._start_on_port():
             raise RuntimeError(f"PostgreSQL did not start again:\n{self.log.read_text()[-4000:]}")
 
-    def _stop_postmaster(self):
+    def _stop_postmaster(self, how=signal.SIGINT):
         if self.postmaster:
-            process.stop(self.postmaster, signal.SIGINT, patience=15)
+            process.stop(self.postmaster, how, patience=15)
             self.postmaster = None
 
     def stop(self):
