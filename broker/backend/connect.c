@@ -45,6 +45,8 @@ struct connect {
         unsigned port, timeout_ms;
         struct enforce_options tls;
         struct tcp_options tcp;
+        enum target_session_attrs target;
+        void (*unfit)(void *arg, const struct connection *c);
         struct enforce_decision decision;
 
         struct resolve *resolve;
@@ -58,6 +60,7 @@ struct connect {
         struct watch *watch;
         struct connection *connection; /* while it is probed */
         struct probe *probe;
+        struct probe_question question;
         struct refusal why;
 };
 
@@ -283,16 +286,46 @@ static bool take_over(struct connect *c, struct attempt *a)
                 return refuse(c, &why);
         }
         a->pg = NULL;
+        c->connection->host = own_string(c->host);
         c->connection->port = c->port;
         snprintf(c->connection->address, sizeof c->connection->address, "%s",
                  a->hostaddr ? a->hostaddr : c->host);
         return true;
 }
 
+static enum target_verdict judge(const struct connect *c)
+{
+        const struct settings *reported = c->connection->reported;
+
+        return target_judge(c->target, settings_get(reported, "in_hot_standby"),
+                            settings_get(reported, "default_transaction_read_only"));
+}
+
+/* Another address of the name may have a server that fits. */
+static void is_unfit(struct connect *c)
+{
+        struct refusal why = {.failure = CONNECT_ROLE, .elsewhere = true};
+
+        target_complain(c->target, &why.error);
+        refuse(c, &why);
+        if (c->unfit)
+                c->unfit(c->arg, c->connection);
+        probe_free(TAKE(c->probe));
+        connection_close(TAKE(c->connection));
+        address_failed(c);
+}
+
 static void probed(void *arg, const struct refusal *why)
 {
         struct connect *c = arg;
+        enum target_verdict verdict = why ? TARGET_FITS : judge(c);
 
+        if (verdict == TARGET_UNSAID)
+                verdict = target_answer(c->target, c->question.answer);
+        if (verdict == TARGET_UNFIT) {
+                is_unfit(c);
+                return;
+        }
         if (why)
                 refuse(c, why);
         settle(c, why ? NULL : TAKE(c->connection));
@@ -303,11 +336,13 @@ static void logged_in(struct connect *c)
         bool taken = take_over(c, c->attempt);
 
         give_up_attempt(c);
-        if (!taken)
+        if (!taken) {
                 settle(c, NULL);
-        else
-                c->probe = probe_start(c->loop, c->connection->stream, &c->connection->reported,
-                                       probed, c);
+                return;
+        }
+        c->question.sql = judge(c) == TARGET_UNSAID ? target_question(c->target) : NULL;
+        c->probe = probe_start(c->loop, c->connection->stream, &c->connection->reported,
+                               &c->question, probed, c);
 }
 
 /* ---- the walk ---- */
@@ -436,9 +471,10 @@ struct connect *connect_start(struct loop *l, const struct connect_options *opti
         const struct document *from = options->document;
         struct connect *c = own_new(struct connect);
 
-        *c = (struct connect){.holders = 1, .loop = l, .done = done, .arg = arg};
-        c->host = own_string(from->host);
-        c->port = from->port;
+        *c = (struct connect){.holders = 1, .loop = l, .done = done, .arg = arg, .tcp = options->tcp,
+                              .target = options->target, .unfit = options->unfit};
+        c->host = own_string(options->host->name);
+        c->port = options->host->port;
         c->user = own_string(from->username);
         c->password = sealed_new(sealed_open(from->password), sealed_length(from->password));
         c->database = own_string(from->database);
@@ -449,7 +485,6 @@ struct connect *connect_start(struct loop *l, const struct connect_options *opti
         c->tls = options->tls;
         c->tls.root_cert = c->root_cert;
         c->timeout_ms = options->timeout_ms;
-        c->tcp = options->tcp;
         c->end = loop_now(l) + options->timeout_ms;
         deadline_init(&c->limit, too_late);
         deferred_init(&c->start, begin_on_socket);

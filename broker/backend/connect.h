@@ -8,15 +8,19 @@
 #include "backend/enforce.h"
 #include "backend/options.h"
 #include "backend/refusal.h"
+#include "backend/target.h"
 #include "base/log.h"
 #include "secret/document.h"
 
 struct connect_options {
         const struct document *document;
+        const struct server_host *host;        /* one of the document's */
         struct enforce_options tls;
         unsigned timeout_ms;            /* for all of it; 0: no limit */
         const char *application_name;   /* "pgbroker" */
         struct tcp_options tcp;
+        enum target_session_attrs target;      /* PREFER_STANDBY is ANY here */
+        void (*unfit)(void *arg, const struct connection *c);   /* this one is not; may be NULL */
 };
 
 struct connect;
@@ -26,7 +30,8 @@ typedef void connect_done(void *arg, struct connection *c, enum connect_failure 
                           const struct error *e);
 
 /* All of `options` is copied. done() is called later, exactly once. The addresses of the host are
- * tried in turn while they can't be reached or their server is starting; any other answer ends it. */
+ * tried in turn while they can't be reached, or their server is starting or not what the target asks
+ * for; any other answer ends it. */
 struct connect *connect_start(struct loop *l, const struct connect_options *options,
                               connect_done *done, void *arg);
 /* No call after this. What runs on a thread ends on its own and is thrown away. NULL is fine, and

@@ -132,5 +132,6 @@ void connection_close(struct connection *c)
         shutdown(PQsocket(c->pg), SHUT_RDWR);
         PQfinish(c->pg);
         settings_unref(c->reported);
+        free(c->host);
         free(c);
 }

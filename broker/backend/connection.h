@@ -16,6 +16,7 @@ struct connection {
         uint32_t pid, key;              /* BackendKeyData; has_key false: the server sent none */
         bool has_key;
         char tls[64];                   /* "TLSv1.3/TLS_AES_256_GCM_SHA384" or "" */
+        char *host;                     /* as it was given */
         char address[108];              /* the one used, numeric, or the socket folder */
         unsigned port;
         void *pg;                       /* the PGconn, for connection_close */
@@ -24,8 +25,8 @@ struct connection {
 
 /* Checks TLS on the live connection (`sslmode` as libpq had it, other than "disable": it must be
  * there), then takes `pg` and makes its stream. NULL and `e` if it is not as demanded; `pg` is the
- * caller's then. *tls_to_blame tells that kind of failure from others. address and port are left
- * to the caller. */
+ * caller's then. *tls_to_blame tells that kind of failure from others. host, address and port
+ * are left to the caller. */
 struct connection *connection_adopt(struct loop *l, void *pg, const struct greeting *g,
                                     const char *sslmode, bool *tls_to_blame, struct error *e);
 

@@ -61,7 +61,7 @@ static void log_login(struct logins *g, const struct server *s, const char *how)
 {
         log_info(g->log, how, log_str("environment", g->environment), log_int("server", (int64_t) s->id),
                  log_int("server_pid", s->connection->pid), log_str("version", s->credential->version_id),
-                 log_str("host", s->credential->document->host), log_str("tls", s->connection->tls),
+                 log_str("host", s->connection->host), log_int("port", s->connection->port), log_str("tls", s->connection->tls),
                  log_str("user", s->credential->document->username));
 }
 
@@ -116,7 +116,8 @@ static enum logins_kind kind_of(enum connect_failure f, const char *sqlstate)
         /* Starting, stopping or recovering; all connections taken. */
         if (strncmp(sqlstate, "57P0", 4) == 0 || strcmp(sqlstate, "53300") == 0)
                 return LOGINS_TEMPORARY;
-        return f == CONNECT_NETWORK || f == CONNECT_TIMEOUT ? LOGINS_UNREACHABLE : LOGINS_DOUBTFUL;
+        return f == CONNECT_NETWORK || f == CONNECT_TIMEOUT || f == CONNECT_ROLE ? LOGINS_UNREACHABLE
+                                                                                  : LOGINS_DOUBTFUL;
 }
 
 /* An outage with clients that wait is many failures that are all the same. */
@@ -161,11 +162,28 @@ static bool rested(struct logins *g, bool urgent)
         return false;
 }
 
-static void done(void *arg, struct connection *c, enum connect_failure f, const struct error *e)
+/* Where one server alone can write it is most likely where it was; the others take turns. */
+static unsigned choose_first(struct logins *g)
+{
+        if (target_writes(g->options->target))
+                return g->fitted;
+        return g->options->load_balance_hosts == BALANCE_ROUND_ROBIN ? g->turn++ : 0;
+}
+
+static void unfit(void *arg, const struct connection *c)
 {
         struct server *s = arg;
         struct logins *g = s->pool;
-        s->connect = NULL;
+        g->unfit(g->arg, c);
+}
+
+static void done(void *arg, struct connection *c, unsigned host, enum connect_failure f,
+                 const struct error *e)
+{
+        struct server *s = arg;
+        struct logins *g = s->pool;
+        s->dial = NULL;
+        g->fitted = c ? host : host + 1;
         gate_leave(g->gate, 1);
         if (!c) {
                 failed(g, s, f, e);
@@ -187,12 +205,16 @@ static void start(struct logins *g, struct credential *c, bool probe)
         s->began_us = loop_us();
         s->pool = g;
         s->root_cert = own_string(g->tls->root_cert);
-        struct connect_options o = {.document = c->document,
-                                    .tls = *g->tls,
-                                    .timeout_ms = (unsigned) g->options->server_connect_timeout,
-                                    .application_name = "pgbroker",
-                                    .tcp = g->options->tcp};
-        s->connect = connect_start(g->loop, &o, done, s);
+        struct dial_options o = {
+                .connect = {.document = c->document,
+                            .tls = *g->tls,
+                            .timeout_ms = (unsigned) g->options->server_connect_timeout,
+                            .application_name = "pgbroker",
+                            .tcp = g->options->tcp,
+                            .target = g->options->target,
+                            .unfit = unfit},
+                .first = choose_first(g)};
+        s->dial = dial_start(g->loop, &o, done, s);
 }
 
 bool logins_open(struct logins *g, bool urgent)

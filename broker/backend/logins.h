@@ -47,9 +47,12 @@ struct logins {
         struct error failure;           /* the last */
         enum logins_kind kind;
         bool worked;                    /* one did, ever */
+        unsigned fitted, turn;          /* hosts, any number: the last one that fitted; whose turn it is */
         /* A server is IDLE now, or one has failed: look who can be served or must be told. */
         void (*opened)(void *arg, struct server *s);
         void (*changed)(void *arg);
+        /* The server at that host is not what target_session_attrs asks for. */
+        void (*unfit)(void *arg, const struct connection *c);
         void *arg;
 };
 

@@ -6,8 +6,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "backend/target.h"
 
 enum pool_mode { POOL_TRANSACTION, POOL_SESSION };
+
+/* With which of several hosts the next login begins. */
+enum balance { BALANCE_ROUND_ROBIN, BALANCE_DISABLE };
 
 /* Of server connections; the times are rounded up to whole seconds where the kernel counts in them. */
 struct tcp_options {
@@ -45,6 +49,9 @@ struct pool_options {
         uint64_t server_check_delay;    /* 30 s; 0 = always */
         const char *server_check_query; /* "<empty>" = an empty query; "" = no test */
         const char *connect_query;      /* "" = none */
+        enum target_session_attrs target;      /* target_session_attrs */
+        enum balance load_balance_hosts;
+        uint64_t dns_max_ttl;           /* 15 s */
         bool server_round_robin, server_fast_close;
         struct tcp_options tcp;
 };

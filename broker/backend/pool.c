@@ -45,6 +45,7 @@ bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now)
 void pool_settle_idle(struct server *s)
 {
         struct pool *p = s->pool;
+        pool_hosts_judge(s);
         if (pool_must_leave(p, s, loop_now(p->loop)))
                 pool_close(s, "retired");
         else
@@ -171,6 +172,7 @@ static void opened(void *arg, struct server *s)
 {
         struct pool *p = arg;
         s->pool = p;
+        p->hosts.doubt = false;
         stream_retarget(server_stream(s), &pool_own_events, s);
         if (!p->known || !settings_equal(p->known, s->connection->reported)) {
                 settings_unref(p->known);
@@ -188,6 +190,11 @@ static void opened(void *arg, struct server *s)
 static void login_changed(void *arg)
 {
         pool_look(arg);
+}
+
+static void unfit(void *arg, const struct connection *c)
+{
+        pool_hosts_unfit(arg, c);
 }
 
 static void probe(void *arg, struct credential *c)
@@ -274,7 +281,8 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
                                     .servers = &p->servers, .keyring = p->keyring,
                                     .gate = config->gate,
                                     .latency = &p->latency.login, .errors = &p->errors,
-                                    .opened = opened, .changed = login_changed, .arg = p};
+                                    .opened = opened, .changed = login_changed, .unfit = unfit,
+                                    .arg = p};
         logins_init(&p->logins);
         loop_set(l, &p->sweep, loop_now(l) + POOL_SWEEP_MS);
         pool_look(p);
@@ -289,9 +297,10 @@ static bool same_tls(const struct enforce_options *a, const struct enforce_optio
 
 void pool_set(struct pool *p, const struct pool_config *config)
 {
-        bool held_to_other_tls = !same_tls(&p->config.tls, &config->tls);
+        bool other_demands = !same_tls(&p->config.tls, &config->tls) ||
+                             p->config.options.target != config->options.target;
         take_config(p, config);
-        if (held_to_other_tls)
+        if (other_demands)
                 pool_reconnect(p);
         p->logins.environment = p->environment;
         struct keyring_options k = {p->environment, config->poll_interval, config->bridge_timeout};
@@ -308,6 +317,7 @@ void pool_free(struct pool *p)
         expect(!p->waiting.count && !p->pinning.count);
         pool_cancel_end_all(p);
         logins_stop(&p->logins);
+        pool_hosts_free(&p->hosts);
         for (unsigned i = 0; i < SERVER_STATE_COUNT; i++) {
                 list_each(s, &p->servers.in[i], struct server, link)
                         server_free(s);

@@ -8,10 +8,9 @@
 
 #include <sys/types.h>
 #include "backend/logins.h"
-#include "backend/options.h"
 #include "backend/pinning.h"
+#include "backend/pool_hosts.h"
 #include "backend/quota.h"
-#include "backend/server.h"
 #include "backend/wait.h"
 #include "base/errors.h"
 #include "base/histogram.h"
@@ -50,6 +49,7 @@ struct pool {
         struct wait_line waiting;       /* for a server */
         struct quota quota;
         struct pinning pinning;
+        struct pool_hosts hosts;
         struct list cancels;            /* cancel requests that are under way: pool_cancel.c */
         unsigned cancel_count;          /* of them */
         /* Connections that clients cancel with: theirs waits to be sent, is under way. */

@@ -82,7 +82,7 @@ bool pool_cancel(struct server *s)
         p->cancel_count++;
         s->canceling = f;
         struct cancel_options o = {.connection = s->connection,
-                                   .host = s->credential->document->host,
+                                   .host = s->connection->host,
                                    .root_cert = s->root_cert,
                                    .timeout_ms = (unsigned) pool_cancel_patience(&p->config.options)};
         f->cancel = cancel_start(p->loop, &o, finished, f);

@@ -41,7 +41,7 @@ static struct server *pick_idle(struct pool *p, uid_t uid, uint64_t now)
 
 static bool fit_to_lend(struct server *s, uint64_t now)
 {
-        if (now >= s->expires)
+        if (s->close_needed || now >= s->expires)
                 return false;
         return now - s->since < QUIET_CHECK_MS || stream_quiet(server_stream(s));
 }
@@ -61,6 +61,7 @@ static struct server *lend_this(struct pool *p, struct server *s, struct quota_u
         p->stats.total.server_assignment_count++;
         s->lent = true;
         s->tested = false;
+        s->read_only = false;
         s->user = user;
         quota_lend(&p->quota, user);
         return s;
@@ -123,10 +124,11 @@ static void open_servers(struct pool *p)
                 return;
         unsigned expected = coming(p);
         while (server_total(&p->servers) < wanted_size(p) &&
-               (expected < p->waiting.ready ||
+               (expected < p->waiting.ready || p->hosts.doubt ||
                 server_total(&p->servers) < p->config.options.min_pool_size)) {
                 if (!logins_open(&p->logins, p->waiting.count > 0))
                         return;
+                p->hosts.doubt = false;
                 expected++;
         }
 }

@@ -1,6 +1,7 @@
 /* What the parts of pool share: pool.c (coming back), pool_own.c (servers that nobody has), pool_lend.c
  * (lending), pool_wait.c (what those are told who wait), pool_why.c (why they do, in words), pool_sweep.c
- * (what time brings), pool_cancel.c (cancel requests), pool_orders.c (what an administrator orders). */
+ * (what time brings), pool_cancel.c (cancel requests), pool_hosts.c (roles and addresses),
+ * pool_orders.c (what an administrator orders). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
 #define PGB_BACKEND_POOL_PARTS_H
 

@@ -73,6 +73,7 @@ void pool_sweep(struct deadline *d)
         sweep_asked(p, SERVER_TESTING, "server_check_query took too long", now);
         sweep_asked(p, SERVER_PREPARING, "connect_query took too long", now);
         sweep_lent(p);
+        pool_hosts_look_up(p, now);
         sweep_pinned(p, now);
         pool_sweep_waits(p);
         pool_look(p);

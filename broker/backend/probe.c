@@ -1,5 +1,6 @@
 #include "backend/probe.h"
 
+#include <string.h>
 #include "base/bytes.h"
 #include "wire/compose.h"
 #include "wire/frame.h"
@@ -9,6 +10,7 @@ struct probe {
         struct loop *loop;
         struct stream *stream;
         struct settings **reported;
+        struct probe_question *question;
         void (*done)(void *arg, const struct refusal *why);
         void *arg;
         struct frame_cutter cutter;
@@ -41,6 +43,22 @@ static enum frame_verdict farewell(const uint8_t *p, size_t n, struct refusal *w
         return FRAME_BAD;
 }
 
+static enum frame_verdict read_answer(struct probe *p, const uint8_t *payload, size_t size)
+{
+        struct probe_question *q = p->question;
+        const char *column;
+        int32_t length;
+        size_t count;
+
+        if (reply_row(payload, size, &column, &length, 1, &count) != FRAME_READY || count != 1)
+                return unexpected(&p->why);
+        if (length >= 0 && (size_t) length < sizeof q->answer) {
+                memcpy(q->answer, column, (size_t) length);
+                q->answer[length] = 0;
+        }
+        return FRAME_SHORT;
+}
+
 static enum frame_verdict read_message(struct probe *p, const struct frame_piece *piece)
 {
         const uint8_t *payload = frame_payload(piece);
@@ -67,6 +85,11 @@ static enum frame_verdict read_message(struct probe *p, const struct frame_piece
                 return FRAME_SHORT;
         case 'E':
                 return farewell(payload, size, &p->why);
+        case 'T':
+        case 'C':
+                return p->question->sql ? FRAME_SHORT : unexpected(&p->why);
+        case 'D':
+                return p->question->sql ? read_answer(p, payload, size) : unexpected(&p->why);
         default:
                 return unexpected(&p->why);
         }
@@ -153,19 +176,25 @@ static void answer(struct deferred *d)
 }
 
 struct probe *probe_start(struct loop *l, struct stream *stream, struct settings **reported,
+                          struct probe_question *question,
                           void (*done)(void *arg, const struct refusal *why), void *arg)
 {
         struct probe *p = own_new(struct probe);
-        struct bytes sync;
+        struct bytes request;
 
         *p = (struct probe){
-                .loop = l, .stream = stream, .reported = reported, .done = done, .arg = arg};
+                .loop = l, .stream = stream, .reported = reported, .question = question,
+                .done = done, .arg = arg};
+        question->answer[0] = 0;
         deferred_init(&p->answer, answer);
         stream_retarget(stream, &probing, p);
-        bytes_init(&sync, 0);
-        compose_sync(&sync);
-        stream_send_copy(stream, bytes_data(&sync), bytes_length(&sync));
-        bytes_free(&sync);
+        bytes_init(&request, 0);
+        if (question->sql)
+                compose_query(&request, question->sql);
+        else
+                compose_sync(&request);
+        stream_send_copy(stream, bytes_data(&request), bytes_length(&request));
+        bytes_free(&request);
         /* Bytes that are in the SSL already raise no event. */
         stream_again(stream);
         return p;

@@ -12,7 +12,8 @@
         X(SERVER, "server")     /* another SQLSTATE: 3D000, 53300, 57P03, ... (in error.sqlstate) */ \
         X(TLS, "tls")           /* handshake, certificate, no TLS though required, policy */       \
         X(NETWORK, "network")   /* resolve, refused, reset, garbage */                             \
-        X(TIMEOUT, "timeout")
+        X(TIMEOUT, "timeout")                                                                      \
+        X(ROLE, "role")         /* it is not what target_session_attrs asks for */
 
 enum connect_failure {
 #define X(name, text) CONNECT_##name,

@@ -69,7 +69,7 @@ void server_free(struct server *s)
                 return;
         list_remove(&s->link);
         s->lists->count[s->state]--;
-        connect_cancel(s->connect);
+        dial_cancel(s->dial);
         connection_close(s->connection);
         credential_unref(s->credential);
         free(s->root_cert);

@@ -6,7 +6,7 @@
 #define PGB_BACKEND_SERVER_H
 
 #include <sys/types.h>
-#include "backend/connect.h"
+#include "backend/dial.h"
 #include "base/list.h"
 #include "secret/keyring.h"
 #include "track/track.h"
@@ -43,7 +43,7 @@ struct server {
         void *pool;                     /* for whoever borrows it: the struct pool */
         enum server_state state;
         uint64_t id;
-        struct connect *connect;        /* LOGIN */
+        struct dial *dial;              /* LOGIN */
         bool probe;                     /* LOGIN: the keyring asked for it */
         struct connection *connection;  /* from IDLE on */
         struct credential *credential;
@@ -66,6 +66,7 @@ struct server {
         bool close_needed;              /* leaves at check-in */
         bool lent;                      /* at least once */
         bool tested;                    /* since somebody had it */
+        bool read_only;                 /* it refused to write (25006) since it was lent */
         void (*leave)(void *borrower);  /* LENT: asks the borrower to part with it */
 };
 

@@ -174,14 +174,16 @@ enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, s
 
 /* Does the server end the session with this message? `e` gets its words. Those of other errors may
  * hold parts of a query, or of data: they are counted by their SQLSTATE alone. */
-static bool ends_session(struct errors *errors, const struct frame_piece *piece, struct error *e)
+static bool ends_session(struct relay *relay, const struct frame_piece *piece, struct error *e)
 {
         struct reply_error r;
         if (piece->type != 'E' || !frame_whole(piece) ||
             reply_error(frame_payload(piece), frame_payload_size(piece), &r) != FRAME_READY)
                 return false;
         bool ends = strcmp(r.severity, "FATAL") == 0 || strcmp(r.severity, "PANIC") == 0;
-        errors_note(errors, "server", r.sqlstate, ends ? r.message : "", time(NULL));
+        if (strcmp(r.sqlstate, "25006") == 0)
+                relay->server->read_only = true;
+        errors_note(relay->errors, "server", r.sqlstate, ends ? r.message : "", time(NULL));
         if (!ends)
                 return false;
         error_set(e, *r.sqlstate ? r.sqlstate : "08006", "%s", r.message);
@@ -222,7 +224,7 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
 {
         struct track_server *t = &r->server->track;
         struct bytes extra;
-        bool last = ends_session(r->errors, piece, e);
+        bool last = ends_session(r, piece, e);
         if (last && nothing_open(r))
                 return RELAY_LOST;
         bytes_init(&extra, 0);

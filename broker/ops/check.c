@@ -1,6 +1,6 @@
 #include "ops/check.h"
 
-#include "backend/connect.h"
+#include "backend/dial.h"
 #include "base/own.h"
 
 /* One environment after the other: a person reads along. */
@@ -16,7 +16,7 @@ struct check {
         size_t at;                      /* the environment looked at */
         struct source *source;
         struct document *document;
-        struct connect *connect;
+        struct dial *dial;
         struct deferred next;
         bool ok;
 };
@@ -46,19 +46,20 @@ static void step(struct check *c)
         loop_defer(c->loop, &c->next);
 }
 
-static void connected(void *arg, struct connection *connection, enum connect_failure f,
+static void connected(void *arg, struct connection *connection, unsigned host, enum connect_failure f,
                       const struct error *e)
 {
         struct check *c = arg;
         char text[256];
-        c->connect = NULL;
+        (void) host;
+        c->dial = NULL;
         if (!connection) {
                 struct error named = *e;
                 error_context(&named, "%s", connect_failure_name(f));
                 say_error(c, "login", &named);
         } else {
                 snprintf(text, sizeof text, "%s@%s:%u/%s, server %s, %s%s", c->document->username,
-                         c->document->host, c->document->port, c->document->database,
+                         connection->host, connection->port, c->document->database,
                          settings_get(connection->reported, "server_version"),
                          connection->tls[0] ? "TLS " : "without TLS",
                          connection->tls[0] ? connection->tls : "");
@@ -72,9 +73,15 @@ static void warn_about_tls(struct check *c)
 {
         struct enforce_decision d;
         struct error e = {0};
-        if (enforce_decide(c->document->ssl_mode, &environment(c)->tls, c->document->host,
-                           enforce_loopback_host(c->document->host), &d, &e) &&
-            d.warn_unverified)
+        const struct hosts *hosts = &c->document->hosts;
+        bool unverified = false;
+        for (unsigned i = 0; i < hosts->count; i++) {
+                const char *name = hosts->at[i].name;
+                unverified |= enforce_decide(c->document->ssl_mode, &environment(c)->tls, name,
+                                             enforce_loopback_host(name), &d, &e) &&
+                              d.warn_unverified;
+        }
+        if (unverified)
                 say(c, "warn", "tls", "the server's certificate is not checked: a false server could ask "
                     "for the password in clear text; set tls.root_cert, or channel_binding: require");
 }
@@ -98,17 +105,18 @@ static void fetched(void *arg, struct source_answer *a)
                 say(c, "warn", "rotation", "this source can't follow a rotation: add secret_name, or use "
                     "source aws or file");
         warn_about_tls(c);
-        struct connect_options o = {
-                .document = c->document,
-                .tls = environment(c)->tls,
-                .timeout_ms = (unsigned) environment(c)->pool.server_connect_timeout,
-                .application_name = "pgbroker --check"};
-        c->connect = connect_start(c->loop, &o, connected, c);
+        struct dial_options o = {
+                .connect = {.document = c->document,
+                            .tls = environment(c)->tls,
+                            .timeout_ms = (unsigned) environment(c)->pool.server_connect_timeout,
+                            .application_name = "pgbroker --check",
+                            .target = environment(c)->pool.target}};
+        c->dial = dial_start(c->loop, &o, connected, c);
 }
 
 static void forget(struct check *c)
 {
-        connect_cancel(TAKE(c->connect));
+        dial_cancel(TAKE(c->dial));
         source_free(TAKE(c->source));
         document_free(TAKE(c->document));
 }

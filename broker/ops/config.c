@@ -276,6 +276,9 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->server_check_delay = sheet_number(s, "pool.server_check_delay");
         out->server_check_query = sheet_text(s, "pool.server_check_query");
         out->connect_query = sheet_text(s, "pool.connect_query");
+        out->target = (enum target_session_attrs) sheet_number(s, "pool.target_session_attrs");
+        out->load_balance_hosts = (enum balance) sheet_number(s, "pool.load_balance_hosts");
+        out->dns_max_ttl = sheet_number(s, "pool.dns_max_ttl");
         out->server_round_robin = sheet_number(s, "pool.server_round_robin") != 0;
         out->server_fast_close = sheet_number(s, "pool.server_fast_close") != 0;
         out->tcp = (struct tcp_options){sheet_number(s, "pool.tcp_keepalive") != 0,

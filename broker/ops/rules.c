@@ -271,9 +271,12 @@ static bool check_endpoint(const struct sheet *s, struct error *e)
 {
         const char *host = sheet_text(s, "endpoint.host");
         OWN(free) char *quoted = tree_quote(host);
+        struct hosts hosts = {.count = 0};
+        const char *wrong = *host ? hosts_read_names(&hosts, host) : NULL;
 
-        return strcspn(host, ", \t\r\n") == strlen(host) ||
-               sheet_error(s, "endpoint.host", e, "found %s, expected one host", quoted);
+        hosts_free(&hosts);
+        return !wrong || sheet_error(s, "endpoint.host", e,
+                                     "found %s (%s), expected a host or a list of hosts", quoted, wrong);
 }
 
 /* ---- the connection ---- */

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
+#include "backend/target.h"
 #include "base/own.h"
 #include "secret/document.h"
 
@@ -15,6 +16,13 @@ static const char *const sources[] = {"aws", "file", "env", NULL};
 static const char *const bindings[] = {"prefer", "require", "disable", NULL};
 static const char *const isolations[] = {"tracked", "strict", NULL};
 static const char *const pool_modes[] = {"transaction", "session", NULL};
+static const char *const balances[] = {"round-robin", "disable", NULL};
+static const char *const targets[] = {
+#define X(name, text) text,
+        TARGETS(X)
+#undef X
+                NULL,
+};
 static const char *const ssl_modes[] = {
 #define X(name, text) text,
         DOCUMENT_SSL_MODES(X)
@@ -122,9 +130,11 @@ static const struct setting table[] = {
                "The secret of authentication tokens that the secrets socket serves."),
         STRING(ENVIRONMENT, LATER, "auth.secret_region", "", "Its region."),
         STRING(ENVIRONMENT, RELOAD, "endpoint.host", "",
-               "The server's host (or socket folder), where the secret names none."),
+               "The server's host (or socket folder), where the secret names none. As in the secret, it may "
+               "be a list with commas between, at most 16; see pool.target_session_attrs."),
         NUMBER(ENVIRONMENT, RELOAD, "endpoint.port", "0", 0, 65535,
-               "The server's port, where the secret names none; 0 gives none."),
+               "The server's port (of each host), where the secret names none; 0 gives none. The secret's "
+               "may be a list, too: \"5432,5433\"."),
         STRING(ENVIRONMENT, RELOAD, "endpoint.database", "",
                "The database, where the secret names none."),
         LIST(ENVIRONMENT, RELOAD, "access.users",
@@ -212,6 +222,18 @@ static const struct setting table[] = {
         STRING(ENVIRONMENT, RELOAD, "pool.server_check_query", "<empty>",
                "The query of that test: `<empty>` is an empty query, the cheapest; an empty text makes "
                "no test."),
+        CHOICE(ENVIRONMENT, RELOAD, "pool.target_session_attrs", "any", targets,
+               "Which server of a list of hosts (or of a name with several addresses) will do, as in libpq. "
+               "One that turns out to be another after a failover is used no more; one connection is given "
+               "up whenever a transaction was told that it is read-only (25006) where `read-write` or "
+               "`primary` is asked for."),
+        CHOICE(ENVIRONMENT, RELOAD, "pool.load_balance_hosts", "round-robin", balances,
+               "With which of several hosts a new connection begins: each in turn, or always (`disable`) the "
+               "first. With `read-write` and `primary` it is the one that fitted last."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.dns_max_ttl", "15s",
+                 "How often the names of hosts in use are looked up again: connections to an address that is "
+                 "not among the answers are closed as they come back. 0 for a name that gives another address "
+                 "at each look. A new connection always looks anew."),
         BOOL(ENVIRONMENT, RELOAD, "pool.server_fast_close", "false",
              "Whether in session mode, too, a server connection that has to go (RECONNECT, another "
              "host or user) is closed at the end of the transaction, and its client with it."),

@@ -38,7 +38,7 @@ static const struct snapshot_column pools_columns[] = {
         {"maxwait", 'i', "How long the client that waits longest has waited, in whole seconds."},
         {"maxwait_us", 'i', "The microseconds on top of maxwait."},
         {"pool_mode", 's', "For how long a client keeps its server: transaction or session."},
-        {"load_balance_hosts", 's', "NULL: an environment has one host."},
+        {"load_balance_hosts", 's', "With which of several hosts a login begins; NULL: there is one."},
 };
 
 static uint64_t longest_wait(const struct pool *p)
@@ -51,6 +51,14 @@ static uint64_t longest_wait(const struct pool *p)
         if (pin && now > pin->since_us && now - pin->since_us > longest)
                 longest = now - pin->since_us;
         return longest;
+}
+
+static const char *balance_name(const struct pool *p)
+{
+        const struct credential *c = keyring_active(p->keyring);
+        if (!c || c->document->hosts.count < 2)
+                return NULL;
+        return p->config.options.load_balance_hosts == BALANCE_DISABLE ? "disable" : "round-robin";
 }
 
 static void pools_row(const struct pool *p, struct snapshot_rows *r)
@@ -74,7 +82,7 @@ static void pools_row(const struct pool *p, struct snapshot_rows *r)
         snapshot_count(r, longest / 1000000);
         snapshot_count(r, longest % 1000000);
         snapshot_text(r, mode_name(p));
-        snapshot_text(r, NULL);
+        snapshot_text(r, balance_name(p));
         snapshot_end(r);
 }
 
@@ -96,8 +104,8 @@ const struct snapshot snapshot_pools = {
 
 #define DATABASES_COLUMNS                                                                          \
         {"name", 's', "The environment."},                                                         \
-        {"host", 's', "The server's host, as the secret in use says; NULL while there is none."},  \
-        {"port", 'i', "The server's port; 0 while there is no secret."},                           \
+        {"host", 's', "The server's host, or the list of them, as the secret in use says; NULL while there is none."}, \
+        {"port", 'i', "The (first) server's port; 0 while there is no secret."},                   \
         {"database", 's', "The database on that server; NULL while there is no secret."},          \
         {"force_user", 's', "The name that new server connections log in with: the secret's."},    \
         {"pool_size", 'i', "How many server connections there may be."},                           \
@@ -105,7 +113,7 @@ const struct snapshot snapshot_pools = {
         {"reserve_pool_size", 'i', "How many more there may be when clients wait for long."},      \
         {"server_lifetime", 'i', "After how many seconds a server connection is replaced."},       \
         {"pool_mode", 's', "For how long a client keeps its server: transaction or session."},     \
-        {"load_balance_hosts", 's', "NULL: an environment has one host."},                         \
+        {"load_balance_hosts", 's', "With which of several hosts a login begins; NULL: there is one."},                         \
         {"max_connections", 'i', "pool_size and reserve_pool_size together."},                     \
         {"current_connections", 'i', "Server connections there are, those being made included."},  \
         {"max_client_connections", 'i',                                                            \
@@ -137,7 +145,7 @@ static void databases_row(const struct pool *p, struct snapshot_rows *r)
         snapshot_count(r, o->reserve_pool_size);
         snapshot_count(r, o->server_lifetime / 1000);
         snapshot_text(r, mode_name(p));
-        snapshot_text(r, NULL);
+        snapshot_text(r, balance_name(p));
         snapshot_count(r, (uint64_t) o->pool_size + o->reserve_pool_size);
         snapshot_count(r, server_total(&p->servers));
         snapshot_count(r, o->max_client_conn);

@@ -8,6 +8,9 @@
 /* What Secrets Manager holds at most. */
 enum { DOCUMENT_LIMIT = 65536, DEFAULT_PORT = 5432 };
 
+#define PORT_HINT                                                                                  \
+        "5432 is PostgreSQL's port if nobody changed it; a list of hosts has one port, or as many."
+
 enum field { HOST, PORT, USERNAME, PASSWORD, DATABASE, SSL_MODE, ENGINE, FIELDS };
 
 /* The spellings of each field, the one that wins first. */
@@ -106,9 +109,10 @@ static bool read_filled_text(const json_t *json, struct value *v, struct error *
 static bool bad_port(const char *key, struct error *e)
 {
         error_set(e, "08001", "%s: not a port, expected a whole number from 1 to 65535", key);
-        return error_hint(e, "5432 is PostgreSQL's port if nobody changed it.");
+        return error_hint(e, PORT_HINT);
 }
 
+/* A number, or text with one or a list of them, which is read with the hosts. */
 static bool read_port(const json_t *json, struct value *v, struct error *e)
 {
         long long port = 0;
@@ -116,13 +120,7 @@ static bool read_port(const json_t *json, struct value *v, struct error *e)
         if (json_is_integer(json)) {
                 port = json_integer_value(json);
         } else {
-                if (!json_is_string(json))
-                        return bad_port(v->key, e);
-                if (!read_text(json, v, e))
-                        return false;
-                if (v->length == 0 || v->length > 5 || strspn(v->text, "0123456789") != v->length)
-                        return bad_port(v->key, e);
-                port = strtol(v->text, NULL, 10);
+                return json_is_string(json) ? read_text(json, v, e) : bad_port(v->key, e);
         }
         if (port < 1 || port > 65535)
                 return bad_port(v->key, e);
@@ -184,7 +182,7 @@ static bool read_value(enum field f, const json_t *json, struct value *v, struct
 
 static bool same_value(enum field f, const struct value *a, const struct value *b)
 {
-        if (f == PORT || f == SSL_MODE)
+        if (f == SSL_MODE)
                 return a->number == b->number;
         return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
 }
@@ -217,22 +215,7 @@ static bool missing(struct reading *r, const char *key, const char *hint)
         return error_hint(r->e, "%s", hint);
 }
 
-/* libpq reads more than a name in a host: a list at a comma, an abstract socket at an @. */
-static const char *host_complaint(const char *host)
-{
-        if (strchr(host, ','))
-                return "it names several hosts, expected one";
-        if (host[0] == '@')
-                return "an abstract socket is not in this version";
-        if (host[0] == '/')
-                return NULL;
-        for (const char *c = host; *c; c++)
-                if ((unsigned char) *c <= ' ' || *c == 0x7f)
-                        return "it holds a blank or a control character";
-        return NULL;
-}
-
-static bool fill_host(struct reading *r, struct document *d)
+static bool fill_hosts(struct reading *r, struct document *d)
 {
         struct value v;
 
@@ -247,23 +230,33 @@ static bool fill_host(struct reading *r, struct document *d)
                         r, "host",
                         "Add \"host\" to the secret, or set endpoint.host of the environment.");
 
-        const char *complaint = host_complaint(host);
+        const char *complaint = hosts_read_names(&d->hosts, host);
 
         if (complaint)
                 return error_set(r->e, "08001", "%s: %s", key, complaint);
-        d->host = own_string(host);
+        d->host = hosts_text(&d->hosts);
         return true;
 }
 
-static bool fill_port(struct reading *r, struct document *d)
+static bool fill_ports(struct reading *r, struct document *d)
 {
         struct value v;
 
         if (!read_field(r, PORT, &v))
                 return false;
-        d->port = v.key               ? (uint16_t) v.number
-                  : r->endpoint->port ? r->endpoint->port
-                                      : DEFAULT_PORT;
+        if (v.text) {
+                const char *complaint = hosts_read_ports(&d->hosts, v.text);
+
+                if (complaint) {
+                        error_set(r->e, "08001", "%s: %s", v.key, complaint);
+                        return error_hint(r->e, PORT_HINT);
+                }
+        } else {
+                hosts_set_port(&d->hosts, v.key               ? (uint16_t) v.number
+                                          : r->endpoint->port ? r->endpoint->port
+                                                              : DEFAULT_PORT);
+        }
+        d->port = d->hosts.at[0].port;
         return true;
 }
 
@@ -312,7 +305,7 @@ static bool fill(struct reading *r, struct document *d)
 {
         struct value engine, ssl_mode;
 
-        if (!read_field(r, ENGINE, &engine) || !fill_host(r, d) || !fill_port(r, d) ||
+        if (!read_field(r, ENGINE, &engine) || !fill_hosts(r, d) || !fill_ports(r, d) ||
             !fill_username(r, d) || !fill_password(r, d) || !fill_database(r, d) ||
             !read_field(r, SSL_MODE, &ssl_mode))
                 return false;
@@ -395,6 +388,7 @@ void document_free(struct document *d)
 {
         if (!d)
                 return;
+        hosts_free(&d->hosts);
         free(d->host);
         free(d->username);
         sealed_free(d->password);
@@ -402,16 +396,9 @@ void document_free(struct document *d)
         free(d);
 }
 
-/* Names of hosts are the same in any case, folders are not. */
-static bool same_host(const char *a, const char *b)
-{
-        return (a[0] == '/' ? strcmp(a, b) : strcasecmp(a, b)) == 0;
-}
-
 bool document_same_endpoint(const struct document *a, const struct document *b)
 {
-        return same_host(a->host, b->host) && a->port == b->port &&
-               strcmp(a->database, b->database) == 0;
+        return hosts_equal(&a->hosts, &b->hosts) && strcmp(a->database, b->database) == 0;
 }
 
 bool document_equal(const struct document *a, const struct document *b)

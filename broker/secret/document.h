@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/sealed.h"
+#include "secret/hosts.h"
 
 /* From weak to strong; UNSET = the document does not say. */
 #define DOCUMENT_SSL_MODES(X)                                                                      \
@@ -29,8 +30,9 @@ const char *ssl_mode_name(enum ssl_mode m);
 bool ssl_mode_parse(const char *text, enum ssl_mode *out);     /* "" = UNSET */
 
 struct document {
-        char *host;                     /* never empty; a folder if it starts with '/' */
-        uint16_t port;
+        struct hosts hosts;             /* where the server may be; one at least */
+        char *host;                     /* all of them, with commas between, for people ... */
+        uint16_t port;                  /* ... and the first one's port */
         char *username;
         struct sealed *password;
         char *database;
@@ -40,8 +42,8 @@ struct document {
 
 /* What fills fields that the secret lacks: the environment's `endpoint`. */
 struct document_endpoint {
-        const char *host;               /* "" = none */
-        uint16_t port;                  /* 0 = none */
+        const char *host;               /* "" = none; or a list */
+        uint16_t port;                  /* 0 = none; of all of them */
         const char *database;           /* "" = none */
 };
 
@@ -52,7 +54,7 @@ struct document *document_read(const char *json, size_t size, const struct docum
  * one's own machine) and DB_SSL_MODE; messages name the variable. */
 struct document *document_read_variables(const char *(*getenv_)(const char *name), struct error *e);
 void document_free(struct document *d);         /* NULL is fine */
-/* Same host, port and database. */
+/* Same hosts, ports and database. */
 bool document_same_endpoint(const struct document *a, const struct document *b);
 /* Same in all fields, password included (compared in constant time). */
 bool document_equal(const struct document *a, const struct document *b);

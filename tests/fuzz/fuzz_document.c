@@ -16,7 +16,12 @@ static void try_with(const uint8_t *data, size_t size, const struct document_end
         if (!d)
                 return;
         expect(d->host[0] && d->port && d->username[0] && d->database[0]);
-        expect(d->host[0] != '@' && !strchr(d->host, ','));
+        expect(d->hosts.count >= 1 && d->hosts.count <= HOSTS_MAX && d->port == d->hosts.at[0].port);
+        for (unsigned i = 0; i < d->hosts.count; i++) {
+                const struct server_host *h = &d->hosts.at[i];
+
+                expect(h->name[0] && h->name[0] != '@' && !strchr(h->name, ',') && h->port);
+        }
         expect(sealed_length(d->password) > 0);
         expect(strlen(sealed_open(d->password)) == sealed_length(d->password));
         expect(document_equal(d, d) && document_same_endpoint(d, d));

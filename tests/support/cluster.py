@@ -176,13 +176,13 @@ class Cluster(Server):
 
     own = True
 
-    def __init__(self, access="both", settings=None, addresses=()):
+    def __init__(self, access="both", settings=None, addresses=(), standby_of=None):
         super().__init__()
         self.place = place.directory("pg")
         self.data, self.log = self.place / "data", self.place / "log"
         self.socket_directory = self.place
         self.uid = process.unprivileged_uid()
-        self.superuser_password = secrets.token_urlsafe(18)
+        self.superuser_password = standby_of.superuser_password if standby_of else secrets.token_urlsafe(18)
         self.certificates = certificates.make(self.place, addresses)
         self.root_cert = self.place / "ca.crt"
         self.wrong_root_cert = self.place / "wrong_ca.crt"
@@ -193,7 +193,7 @@ class Cluster(Server):
         self.access, self.hba_lines = access, None
         self.postmaster = None
         self._own_files()
-        self._initdb()
+        self._copy(standby_of) if standby_of else self._initdb()
         self.use_certificate("server", reload=False)
 
     # ---- files ----
@@ -215,10 +215,32 @@ class Cluster(Server):
                     uid=self.uid, cwd=self.place)
         words.unlink()
 
+    def _copy(self, primary):
+        """The data of a primary, which this one follows from its start on."""
+        process.run([BINARIES / "pg_basebackup", "-D", self.data, "-h", primary.place, "-p", primary.port,
+                     "-U", primary.superuser, "-X", "stream", "-c", "fast"],
+                    uid=self.uid, cwd=self.place, env={**os.environ, "PGPASSWORD": primary.superuser_password})
+        self.follow(primary)
+
+    def follow(self, primary):
+        """From its next start on it is a standby of this one."""
+        self.settings["primary_conninfo"] = (f"host={primary.place} port={primary.port} user={primary.superuser} "
+                                             f"password={primary.superuser_password}")
+        self.settings["recovery_target_timeline"] = "latest"
+        (self.data / "standby.signal").touch()
+
+    def promote(self):
+        self.sql("SELECT pg_promote(true, 60)")
+
+    def caught_up(self, primary):
+        """Has it all that the primary had when this was asked?"""
+        there, = primary.sql("SELECT pg_current_wal_lsn()")[0]
+        return self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{there}'")[0][0] == "t"
+
     def _write(self):
         lines = [f"{name} = {_setting(value)}\n" for name, value in self.settings.items()]
         (self.data / "postgresql.auto.conf").write_text("".join(lines))
-        hba = ["local all all scram-sha-256", *(self.hba_lines or ACCESS[self.access])]
+        hba = ["local all all scram-sha-256", "local replication all scram-sha-256", *(self.hba_lines or ACCESS[self.access])]
         (self.data / "pg_hba.conf").write_text("\n".join(hba) + "\n")
 
     # ---- life ----

@@ -128,9 +128,9 @@ class Session:
 
 
 class PgStandin:
-    """Listens on 127.0.0.1; the behaviour may be changed while it runs and holds for new connections."""
+    """Listens on loopback; the behaviour may be changed while it runs and holds for new connections."""
 
-    def __init__(self, behaviour=None, certificate=None, port=0):
+    def __init__(self, behaviour=None, certificate=None, port=0, address="127.0.0.1"):
         self.behaviour = behaviour or serve
         self.sessions, self.closing = [], threading.Event()
         self.cancels_end = threading.Event()        # cleared: connections that cancel are not closed
@@ -140,7 +140,7 @@ class PgStandin:
         if certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*certificate)
-        self.listener = socket.create_server(("127.0.0.1", port))
+        self.listener = socket.create_server((address, port))
         self.port = self.listener.getsockname()[1]
 
     def __enter__(self):

@@ -259,7 +259,7 @@ static void never_answers_the_sync(struct fake *f, int fd)
 
 struct outcome {
         struct loop *loop;
-        int calls;
+        int calls, unfit;
         struct connection *connection;
         enum connect_failure failure;
         struct error error;
@@ -288,22 +288,32 @@ try {
         enum ssl_mode secret, floor;
         unsigned timeout_ms;
         struct tcp_options tcp;
+        enum target_session_attrs target;
 };
+
+static void unfit(void *arg, const struct connection *c)
+{
+        struct outcome *o = arg;
+
+        o->unfit++;
+        assert_string_equal(c->address, "127.0.0.1");
+}
 
 static struct connect *start(struct outcome *o, const struct try *t, unsigned port)
 {
-        struct document d = {(char *) (uintptr_t) (t->host ? t->host : "127.0.0.1"),
-                             (uint16_t) port,
-                             (char *) (uintptr_t) "app",
-                             sealed_new("s3cret", 6),
-                             (char *) (uintptr_t) "forecasts",
-                             t->secret,
-                             false};
-        struct connect_options options = {&d,
-                                          {t->floor, t->root_cert, BINDING_PREFER},
-                                          t->timeout_ms ? t->timeout_ms : 20000,
-                                          "pgbroker",
-                                          t->tcp};
+        struct server_host host = {(char *) (uintptr_t) (t->host ? t->host : "127.0.0.1"), (uint16_t) port};
+        struct document d = {.username = (char *) (uintptr_t) "app",
+                             .password = sealed_new("s3cret", 6),
+                             .database = (char *) (uintptr_t) "forecasts",
+                             .ssl_mode = t->secret};
+        struct connect_options options = {.document = &d,
+                                          .host = &host,
+                                          .tls = {t->floor, t->root_cert, BINDING_PREFER},
+                                          .timeout_ms = t->timeout_ms ? t->timeout_ms : 20000,
+                                          .application_name = "pgbroker",
+                                          .tcp = t->tcp,
+                                          .target = t->target,
+                                          .unfit = t->target ? unfit : NULL};
         struct connect *c = connect_start(o->loop, &options, done, o);
 
         sealed_free(d.password);

@@ -97,7 +97,7 @@ static void a_source_must_be_complete_and_of_one_kind(void **state)
                "b.yaml:1:47: database.secret_name: ", "endpoint.database");
         refuse(PROD("database: {secret_region: 'EU west'}"),
                "b.yaml:1:49: database.secret_region: ", "region");
-        refuse(PROD("endpoint: {host: 'a,b'}"), "b.yaml:1:40: endpoint.host: ", "one host");
+        refuse(PROD("endpoint: {host: 'a,'}"), "b.yaml:1:40: endpoint.host: ", "list of hosts");
         refuse("aws: {region: x_y}\n", "b.yaml:1:15: aws.region: ", "region");
         refuse("aws: {endpoint_url: 'ftp://x'}\n", "b.yaml:1:21: aws.endpoint_url: ", "https");
 }

@@ -209,10 +209,21 @@ static void a_nul_is_refused_anywhere(void **state)
                 "not valid JSON: line 1, column 13: a NUL character in a key");
 }
 
-static void a_host_is_one_host(void **state)
+static void a_host_is_a_name_or_a_list_of_them(void **state)
 {
+        struct error e = {0};
+        OWN(document_free)
+        struct document *d = read("{\"host\":\"a, b\",\"port\":\"6432,6433\",\"username\":\"u\","
+                                  "\"password\":\"p\",\"database\":\"d\"}",
+                                  &e);
+
         (void) state;
-        refused("{\"host\":\"a,b\"}", "host: it names several hosts, expected one");
+        is(d, "a,b", 6432, "u", "p", "d", SSL_MODE_UNSET);
+        assert_int_equal(d->hosts.count, 2);
+        assert_string_equal(d->hosts.at[1].name, "b");
+        assert_int_equal(d->hosts.at[1].port, 6433);
+        refused("{\"host\":\"a,\"}", "host: a host in it has no name");
+        refused("{\"host\":\"a,b\",\"port\":\"1,2,3\"}", "port: it lists more ports than there are hosts");
         refused("{\"host\":\"@socket\"}", "host: an abstract socket is not in this version");
         refused("{\"host\":\"a b\"}", "host: it holds a blank or a control character");
         refused("{\"host\":\"a\\n\"}", "host: it holds a blank or a control character");
@@ -362,7 +373,7 @@ int main(void)
                 cmocka_unit_test(an_ssl_mode_that_says_nothing_is_unset),
                 cmocka_unit_test(empty_values_are_refused),
                 cmocka_unit_test(a_nul_is_refused_anywhere),
-                cmocka_unit_test(a_host_is_one_host),
+                cmocka_unit_test(a_host_is_a_name_or_a_list_of_them),
                 cmocka_unit_test(bad_json_is_told_by_line_and_column),
                 cmocka_unit_test(a_document_is_no_longer_than_secrets_manager_allows),
                 cmocka_unit_test(it_does_not_fall_for_deep_nesting),
