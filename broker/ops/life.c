@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BEAT_MS 1000
 
@@ -90,9 +91,25 @@ void life_stopping(struct life *v)
         notify_send(&v->notify, "STOPPING=1");
 }
 
+/* False also if it cannot be told. */
+static bool control_group(pid_t pid, char *to, size_t size)
+{
+        char path[40];
+        snprintf(path, sizeof path, "/proc/%d/cgroup", (int) pid);
+        FILE *f = fopen(path, "re");
+        size_t n = f ? fread(to, 1, size - 1, f) : 0;
+        to[n] = '\0';
+        if (f)
+                fclose(f);
+        return n > 0 && n < size - 1;
+}
+
 void life_passed_on(struct life *v, pid_t pid)
 {
-        char text[32];
+        char text[32], ours[4096], its[sizeof ours];
+        if (!control_group(getpid(), ours, sizeof ours) || !control_group(pid, its, sizeof its) ||
+            strcmp(ours, its) != 0)
+                return;
         snprintf(text, sizeof text, "MAINPID=%d", (int) pid);
         notify_send(&v->notify, text);
 }

@@ -28,6 +28,8 @@ void life_free(struct life *v);
 void life_ready(struct life *v);        /* also: a reload is over, well or not */
 void life_reloading(struct life *v);
 void life_stopping(struct life *v);
-void life_passed_on(struct life *v, pid_t pid);         /* that process is the service now */
+/* That process has our place. It is the service now if it runs in the same one (a service is a control
+ * group); else it has a service of its own, and ours ends with us. */
+void life_passed_on(struct life *v, pid_t pid);
 
 #endif

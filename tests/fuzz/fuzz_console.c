@@ -138,7 +138,10 @@ static void first_turn(struct deadline *d)
 
 static void talk(struct world *w)
 {
+        struct elders elders;
+        elders_init(&elders, w->loop, NULL);
         struct console_world cw = {.loop = w->loop,
+                                   .elders = &elders,
                                    .sessions = sessions_new(w->loop, NULL),
                                    .config = config_now,
                                    .reload = reload,

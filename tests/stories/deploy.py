@@ -135,6 +135,16 @@ class Unit(story.Story):
             done = self.analyze("verify", unit=unit)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
+    def test_two_services_that_take_turns_are_made_from_it(self):
+        made = re.search(r"sed '(s/.*/)' broker/deploy/pgbroker.service", (DEPLOY / "README.md").read_text())
+        text = process.run(["sed", made[1], DEPLOY / "pgbroker.service"]).stdout
+        program = str(broker.binaries().resolve() / "pgbrokerd")
+        self.assertIn("\nExecStart=/usr/local/bin/pgbrokerd --replace -c ", text)
+        folder = place.directory("unit")
+        (folder / "pgbroker@.service").write_text(text.replace("/usr/local/bin/pgbrokerd", program))
+        done = process.run(["systemd-analyze", "verify", folder / "pgbroker@.service"], check=False)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
     def test_the_socket_unit_names_the_socket_of_the_default_configuration(self):
         unit = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "pgbroker.socket").read_text(), re.M))
         config = dict(re.findall(r'^  (\w+): "?([^"\n]*)"?$', broker.run("-e", "prod", "--print-config").stdout, re.M))

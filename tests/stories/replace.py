@@ -120,7 +120,7 @@ class Replace(story.Story):
                 said = new.ctl("status")
                 self.assertEqual(said.returncode, 0, said.stderr)
                 self.assertRegex(said.stdout, rf"pid {world.first.child.pid} was replaced \d+ s ago and still has 1 client\n")
-                self.until(lambda: self.servers(new, world) <= 1, "the idle servers of the one before to be closed")
+                self.until(lambda: self.servers(new, world) == 0, "the idle servers of the one before to be closed")
                 self.assertEqual(client.query("SHOW application_name").value(), "stays")
             self.assertEqual(world.first.wait(), 0)
             self.until(lambda: not new.show("PREDECESSORS"), "the one before to be forgotten")

@@ -37,8 +37,9 @@ static void every_option_is_taken(void **state)
         struct error e;
 
         assert_true(READ(&a, &e, "-c", "x.yaml", "-e", "prod", "-edev", "--allow", "alice",
-                         "--allow=1000", "--check"));
-        assert_int_equal(a.wish, ARGUMENTS_CHECK);
+                         "--allow=1000", "--replace"));
+        assert_int_equal(a.wish, ARGUMENTS_RUN);
+        assert_true(a.replace);
         assert_string_equal(a.config.file, "x.yaml");
         assert_int_equal(a.config.environment_count, 2);
         assert_string_equal(a.config.environments[0], "prod");
@@ -87,6 +88,7 @@ static void what_cannot_be_understood_is_named(void **state)
                 {"--check", "--allow", NULL, "--allow"},
                 {"-ca", "-cb", NULL, "-c twice"},
                 {"--check", "--print-config", NULL, "expected one"},
+                {"--replace", "--check", NULL, "expected one"},
                 {"--version=1", NULL, NULL, "--version=1"},
         };
 
@@ -120,7 +122,7 @@ static void help_shows_every_option(void **state)
         (void) state;
         static const char *const options[] = {"-c FILE", "-e ENVIRONMENT", "--allow USER",
                                               "--check", "--print-config", "--version",
-                                              "--help"};
+                                              "--help", "--replace"};
         char *help = written(arguments_help), *version = written(arguments_version);
 
         for (size_t i = 0; i < sizeof options / sizeof *options; i++)
