@@ -25,6 +25,7 @@ struct pool_options {
         uint32_t pool_size;             /* 20; at least 1 */
         uint32_t min_pool_size;         /* 0 */
         uint32_t reserve_pool_size;     /* 0 */
+        uint32_t max_prepared_statements; /* 200: of clients, on a server; 0 = a named statement pins */
         uint32_t max_pinned;            /* 0 = three quarters of pool_size, never all of it */
         uint32_t max_client_conn;       /* clients of this environment; 0 = no own limit */
         uint32_t max_db_connections;    /* 0; caps pool_size and the reserve: one environment, one database */

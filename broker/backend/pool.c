@@ -270,6 +270,7 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         wait_line_init(&p->waiting);
         pinning_init(&p->pinning);
         list_init(&p->cancels);
+        p->texts = texts_new();
         stats_init(&p->stats, loop_now(l));
         deferred_init(&p->serve, pool_serve);
         quota_init(&p->quota, &p->waiting, &p->config.options);
@@ -326,6 +327,7 @@ void pool_free(struct pool *p)
         loop_clear(p->loop, &p->sweep);
         deferred_clear(&p->serve);
         settings_unref(p->known);
+        texts_free(p->texts);
         quota_free(&p->quota);
         free(p->environment);
         free(p->root_cert);

@@ -1,8 +1,8 @@
 /* The servers of one environment and the clients that wait for them.
  *
- * The local users take turns; the clients of one are served as they come. Servers are opened when clients wait, a few logins at a time, within
- * pool_size (and the reserve); which credential they use is the keyring's word. A client fails only
- * when waiting is of no use any more, and is told what for. */
+ * The local users take turns; the clients of one are served as they come. Servers are opened when clients
+ * wait, a few at a time, within pool_size (and the reserve), with the keyring's credential. A client fails
+ * only when waiting is of no use any more, and is told what for. */
 #ifndef PGB_BACKEND_POOL_H
 #define PGB_BACKEND_POOL_H
 
@@ -55,6 +55,7 @@ struct pool {
         /* Connections that clients cancel with: theirs waits to be sent, is under way. */
         unsigned cancels_waiting, cancels_active;
         unsigned clients;
+        struct texts *texts;            /* of the statements that clients prepare */
         struct settings *known;         /* what the newest server reported at login; NULL = none yet */
         uint64_t known_changes;         /* goes up when it changes */
         struct stats stats;
@@ -102,7 +103,6 @@ void pool_return(struct server *s);
 void pool_abandon(struct server *s, const struct track_client *c);
 /* ... or it can't be used any more. */
 void pool_discard(struct server *s, const char *why);
-
 /* Must a server that goes from its last user to this uid be reset? */
 bool pool_must_reset(const struct server *s, uid_t uid);
 

@@ -53,10 +53,11 @@ static void forward(struct relay *r, const struct track_request *request,
         bytes_init(&tell, 0);
         if (piece->begins && t->aligned != r->track.wanted && track_idle(t))
                 track_realign(&r->track, t, &first, &tell);
-        track_send(&r->track, t, request, piece, &first);
+        size_t replaced = track_send(&r->track, t, request, piece, &first);
         send_own(server_stream(r->server), &first);
         tell_client(r, &tell);
-        stream_send(server_stream(r->server), piece->data, piece->size);
+        if (replaced < piece->size)
+                stream_send(server_stream(r->server), piece->data + replaced, piece->size - replaced);
         count_request(r->stats, piece);
 }
 

@@ -76,7 +76,8 @@ void session_try(struct session *s, struct server *server)
         struct settings *wanted = home_overlay(server->connection->reported,
                                                 s->greet->settings);
         track_client_free(&s->relay.track);
-        track_client_init(&s->relay.track, wanted, s->home->pool->known);
+        track_client_init(&s->relay.track, wanted, s->home->pool->known, s->home->pool->texts,
+                          session_options(s)->max_prepared_statements);
         settings_unref(wanted);
         session_become(s, SESSION_TRYING);
         s->greet->tried_at = loop_now(s->loop);
@@ -92,7 +93,8 @@ void session_log_in(struct session *s)
         struct home *h = s->home;
         struct settings *told = home_welcome(h, s->greet->settings);
         if (told && !session_mode(s)) {
-                track_client_init(&s->relay.track, told, h->pool->known);
+                track_client_init(&s->relay.track, told, h->pool->known, h->pool->texts,
+                                  session_options(s)->max_prepared_statements);
                 welcome(s);
                 return;
         }

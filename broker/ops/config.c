@@ -255,6 +255,7 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->min_pool_size = (uint32_t) sheet_number(s, "pool.min_pool_size");
         out->reserve_pool_size = (uint32_t) sheet_number(s, "pool.reserve_pool_size");
         out->max_pinned = (uint32_t) sheet_number(s, "pool.max_pinned");
+        out->max_prepared_statements = (uint32_t) sheet_number(s, "pool.max_prepared_statements");
         out->max_client_conn = (uint32_t) sheet_number(s, "pool.max_client_conn");
         out->max_db_connections = (uint32_t) sheet_number(s, "pool.max_db_connections");
         out->max_db_client_connections = (uint32_t) sheet_number(s, "pool.max_db_client_connections");

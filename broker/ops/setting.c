@@ -242,9 +242,9 @@ static const struct setting table[] = {
         STRING(ENVIRONMENT, RELOAD, "pool.connect_query", "",
                "A query for each new server connection; an error in it is logged and ignored. What it "
                "SETs lasts until the connection is reset in full (ISOLATION.md)."),
-        NUMBER(ENVIRONMENT, LATER, "pool.max_prepared_statements", "0", 0, 1000000,
-               "How many prepared statements are followed on a server connection instead of "
-               "pinning."),
+        NUMBER(ENVIRONMENT, RELOAD, "pool.max_prepared_statements", "200", 0, 1000000,
+               "How many of its clients' named prepared statements a server connection has at most; "
+               "what was used least goes first. 0: a named statement pins its client instead."),
         NUMBER(ENVIRONMENT, RELOAD, "pool.max_db_connections", "0", 0, 1000000,
                "A cap on pool_size and reserve_pool_size together: an environment has one database. "
                "0 sets none."),

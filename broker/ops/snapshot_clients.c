@@ -29,7 +29,7 @@ static const struct snapshot_column clients_columns[] = {
         {"remote_pid", 'i', "The process at the other end."},
         {"tls", 's', "Empty: the socket is the kernel's own."},
         {"application_name", 's', "What the client says its program is."},
-        {"prepared_statements", 'i', "0: they are not counted."},
+        {"prepared_statements", 'i', "How many named statements it has prepared."},
         {"id", 'i', "The client's number, as in the log."},
 };
 
@@ -81,7 +81,7 @@ static void clients_row(const struct snapshot_world *w, const struct session *s,
         snapshot_number(r, s->pid);
         snapshot_text(r, "");
         snapshot_text(r, settings_get(s->relay.track.wanted, "application_name"));
-        snapshot_count(r, 0);
+        snapshot_count(r, statements_count(&s->relay.track.statements));
         snapshot_count(r, s->id & INT32_MAX);
         snapshot_end(r);
 }
@@ -126,7 +126,7 @@ static const struct snapshot_column servers_columns[] = {
         {"remote_pid", 'i', "The server's own process: pid in pg_stat_activity."},
         {"tls", 's', "TLS version and cipher, or empty where the connection is not encrypted."},
         {"application_name", 's', "What the server calls the program that it serves."},
-        {"prepared_statements", 'i', "0: they are not counted."},
+        {"prepared_statements", 'i', "How many of its clients' named statements it has."},
         {"id", 'i', "The connection's number in its environment."},
 };
 
@@ -180,7 +180,7 @@ static void servers_row(const struct pool *p, const struct server *s, struct sna
         snapshot_count(r, c ? c->pid : 0);
         snapshot_text(r, c ? c->tls : "");
         snapshot_text(r, settings_get(s->track.reported, "application_name"));
-        snapshot_count(r, 0);
+        snapshot_count(r, s->track.prepared.there ? map_count(s->track.prepared.there) : 0);
         snapshot_count(r, s->id & INT32_MAX);
         snapshot_end(r);
 }

@@ -5,6 +5,7 @@
 #include "base/expect.h"
 #include "base/own.h"
 #include "track/audit.h"
+#include "track/named.h"
 #include "track/restore.h"
 #include "wire/request.h"
 #include "wire/sqlword.h"
@@ -21,7 +22,7 @@
 struct finding {
         struct track_client *c;
         const struct settings *reported;
-        struct statement_marks marks;
+        struct text_marks marks;
         bool apply, executed, pieces;
         bool certain;                   /* the text has one reading: what ends state may be believed */
 };
@@ -44,7 +45,7 @@ static void remember(struct track_client *c, const char *name)
 
 /* Something of this may happen, in an order and with names that aren't known. */
 static void apply_marks(struct track_client *c, const struct settings *reported,
-                        const struct statement_marks *m, bool executed)
+                        const struct text_marks *m, bool executed)
 {
         size_t at = 0;
         const char *name, *value;
@@ -57,15 +58,30 @@ static void apply_marks(struct track_client *c, const struct settings *reported,
         }
         if (m->effects & RESETS)
                 audit_touch_all(c);
+        if (m->effects & (EFFECT(DISCARD_ALL) | EFFECT(DEALLOCATE)))
+                c->statements.barrier = c->statements.dropping = true;
         c->pins.doubt = c->pins.doubt || m->effects & RESETS;
         c->pins.ended |= m->effects & ~ENDINGS;
+}
+
+/* All of them, or one that the client has in the protocol: the server must have it of that name. */
+static void deallocate(struct statements *s, const char *name)
+{
+        if (!name)
+                statements_bar(s);
+        if (!name || !statements_meaning(s, name))
+                return;
+        statements_find(s, name)->freed = s->dropping = true;
+        bytes_append(&s->deallocated, name, strlen(name) + 1);
 }
 
 static void apply_ending(struct finding *f, enum sql_effect effect, const char *name)
 {
         struct track_client *c = f->c;
+        if (effect == SQL_DISCARD_ALL)
+                statements_bar(&c->statements);
         if (!f->certain && ENDINGS & 1u << effect) {
-                apply_marks(c, f->reported, &(struct statement_marks){.effects = 1u << effect}, true);
+                apply_marks(c, f->reported, &(struct text_marks){.effects = 1u << effect}, true);
                 return;
         }
         pins_see(&c->pins, effect, name);
@@ -73,6 +89,8 @@ static void apply_ending(struct finding *f, enum sql_effect effect, const char *
                 audit_touch(c, name, true);
         else if (RESETS & 1u << effect)
                 audit_touch_all(c);
+        else if (effect == SQL_DEALLOCATE)
+                deallocate(&c->statements, name);
         else if (effect == SQL_EXECUTE)
                 apply_marks(c, f->reported, &c->statements.named, true);
 }
@@ -211,7 +229,7 @@ static enum track_verdict look_text(struct track_client *c, const struct track_s
                 out->marks = c->lexer->finding.marks;
         }
         out->pins = out->marks.pins;
-        if (out->named)
+        if (out->named && !statements_share(&c->statements, piece))
                 out->pins |= PIN_BIT(PIN_STATEMENT);
         if (out->unnamed && !statements_fit(piece))
                 out->pins |= PIN_BIT(PIN_UNNAMED);
@@ -230,6 +248,7 @@ static bool look_names(const struct frame_piece *piece, struct track_request *ou
                 if (request_bind(p, n, !piece->ends, &bind) != FRAME_READY)
                         return violation(e, "a malformed Bind");
                 out->unnamed = bind.statement[0] == '\0';
+                out->named = !out->unnamed;
                 out->portal = bind.portal[0] == '\0';
                 return true;
         case 'D':
@@ -251,10 +270,10 @@ static bool look_names(const struct frame_piece *piece, struct track_request *ou
 
 /* What an Execute may do. Certain is only what the unnamed portal runs, if it was bound to the unnamed
  * statement. */
-static struct statement_marks executed_marks(const struct statements *s, const struct track_request *r)
+static struct text_marks executed_marks(const struct statements *s, const struct track_request *r)
 {
-        struct statement_marks m = s->unnamed;
-        if (!r->portal || !s->bound) {
+        struct text_marks m = r->portal && s->bound_named ? s->bound_marks : s->unnamed;
+        if (!r->portal || (!s->bound && !s->bound_named)) {
                 statements_mark(&m, s->named.effects, s->named.pins);
                 statements_mark(&m, s->portals.effects, s->portals.pins);
         } else if (m.effects & EFFECT(EXECUTE)) {
@@ -297,13 +316,18 @@ static enum track_verdict look_begin(struct track_client *c, const struct track_
         }
 }
 
-/* Was the unnamed statement that it means parsed here? That is not known before the Sync is answered. */
+/* Is the statement that it means here? Sometimes that is not known before the Sync is answered. */
 static bool must_await(const struct track_client *c, const struct track_server *t,
-                       const struct track_request *r)
+                       const struct track_request *r, const struct frame_piece *piece)
 {
         const struct statements *s = &c->statements;
-        return r->unnamed && (r->type == 'B' || r->type == 'D') && s->hoped && !s->here &&
-               turns_will_end(&t->turns);
+        bool deallocates = r->marks.effects & EFFECT(DEALLOCATE);
+        if (!(r->unnamed || r->named || deallocates) || !turns_will_end(&t->turns))
+                return false;
+        if (deallocates && r->type != 'P')
+                return named_changing(c, t);
+        return r->named ? named_unsettled(c, t, piece)
+                        : (r->type == 'B' || r->type == 'D') && s->hoped && !s->here;
 }
 
 enum track_verdict track_look(struct track_client *c, const struct track_server *t,
@@ -317,7 +341,7 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
                 return t ? TRACK_FORWARD : TRACK_SWALLOW;
         enum track_verdict v = look_begin(c, t, piece, out, e);
         out->pins &= ~c->pins.kinds;
-        c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out);
+        c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out, piece);
         return c->awaits ? TRACK_WAIT : v;
 }
 
@@ -362,7 +386,7 @@ bool look_continue(struct track_client *c, const struct track_server *t,
         p->finding.reported = t->reported;      /* it may be another one at each piece */
         feed_pieces(p, (const char *) piece->data, piece->size);
         if (piece->type == 'P') {
-                const struct statement_marks *m = &p->finding.marks;
+                const struct text_marks *m = &p->finding.marks;
                 statements_mark(p->named ? &s->named : &s->unnamed, m->effects, m->pins);
                 statements_mark(&s->portals, m->effects, m->pins);
         }

@@ -19,10 +19,10 @@ enum track_verdict {
 struct track_request {
         uint8_t type;
         bool begins, ends, whole;
-        struct statement_marks marks;   /* of its text */
+        struct text_marks marks;   /* of its text */
         uint32_t pins;                  /* kinds this message would add to what is held */
         bool unnamed;                   /* Parse, Bind, Describe, Close of the unnamed statement */
-        bool named;                     /* Parse or Close of a named one */
+        bool named;                     /* the same of a named one */
         bool portal;                    /* Bind, Execute: the unnamed portal */
 };
 

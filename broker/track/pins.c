@@ -10,7 +10,7 @@ const char pins_audit_sql[] =
         "OPERATOR(pg_catalog.+) (2 OPERATOR(pg_catalog.*) "
         "(EXISTS (SELECT FROM pg_catalog.pg_listening_channels()))::int4) "
         "OPERATOR(pg_catalog.+) (4 OPERATOR(pg_catalog.*) "
-        "(EXISTS (SELECT FROM pg_catalog.pg_prepared_statements))::int4) "
+        "(EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql))::int4) "
         "OPERATOR(pg_catalog.+) (8 OPERATOR(pg_catalog.*) "
         "(EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4) "
         "OPERATOR(pg_catalog.+) (16 OPERATOR(pg_catalog.*) "

@@ -20,7 +20,7 @@
         X(ADVISORY, "advisory lock", false, 1)                                                     \
         X(CURSOR, "cursor WITH HOLD", true, 8)                                                     \
         X(PREPARE, "PREPARE", false, 4)                                                            \
-        X(STATEMENT, "named prepared statement", false, 4)                                         \
+        X(STATEMENT, "long prepared statement", false, 0)                                          \
         X(UNNAMED, "long unnamed statement", false, 0)                                             \
         X(SEQUENCE, "sequence value", false, 0)                                                    \
         X(SEED, "random seed", false, 0)                                                           \

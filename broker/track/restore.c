@@ -156,6 +156,7 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
         if (reset) {
                 bytes_text(&sql, full_reset);
                 settings_clear(&t->applied);
+                prepared_clear(&t->prepared);
                 t->soiled = false;
         }
         undo_applied(c, t, &sql);
@@ -178,6 +179,7 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         send_sql(t, &sql, TURN_CLEAN, out);
         bytes_free(&sql);
         restore_forget(t);
+        prepared_clear(&t->prepared);
         t->soiled = false;
 }
 

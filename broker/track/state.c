@@ -23,6 +23,7 @@ void track_server_init(struct track_server *t, struct settings *reported)
 {
         memset(t, 0, sizeof *t);
         turns_init(&t->turns);
+        prepared_init(&t->prepared);
         t->status = 'I';
         t->reported = reported;
         t->applied = settings_new();
@@ -32,6 +33,7 @@ void track_server_init(struct track_server *t, struct settings *reported)
 void track_server_free(struct track_server *t)
 {
         turns_free(&t->turns);
+        prepared_free(&t->prepared);
         settings_unref(t->reported);
         settings_unref(t->applied);
         settings_unref(t->aligned);
@@ -40,7 +42,8 @@ void track_server_free(struct track_server *t)
         memset(t, 0, sizeof *t);
 }
 
-void track_client_init(struct track_client *c, struct settings *startup, struct settings *known)
+void track_client_init(struct track_client *c, struct settings *startup, struct settings *known,
+                       struct texts *texts, unsigned prepared)
 {
         memset(c, 0, sizeof *c);
         c->wanted = settings_ref(startup);
@@ -49,6 +52,8 @@ void track_client_init(struct track_client *c, struct settings *startup, struct 
         c->two_readings = track_two_readings(c->wanted);
         pins_init(&c->pins);
         statements_init(&c->statements);
+        c->statements.texts = texts;
+        c->statements.max = prepared;
 }
 
 void track_client_free(struct track_client *c)

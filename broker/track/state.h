@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "track/pins.h"
+#include "track/prepared.h"
 #include "track/settings.h"
 #include "track/statements.h"
 #include "track/turns.h"
@@ -16,6 +17,7 @@
 
 struct track_server {
         struct turns turns;
+        struct prepared prepared;
         char status;                    /* of the last ReadyForQuery: 'I', 'T', 'E' */
         uint8_t verdict;                /* on the message that is coming, an enum track_verdict */
         bool unsynced;                  /* extended messages were sent, their Sync was not */
@@ -60,8 +62,10 @@ bool track_two_readings(const struct settings *wanted);
 
 void track_server_init(struct track_server *t, struct settings *reported);     /* takes the reference */
 void track_server_free(struct track_server *t);
-/* Takes a reference to both: what the client wants, and what servers of this pool report. */
-void track_client_init(struct track_client *c, struct settings *startup, struct settings *known);
+/* Takes a reference to both: what the client wants, and what servers of this pool report. `texts`: of
+ * the pool; `prepared`: how many of them a server may have. */
+void track_client_init(struct track_client *c, struct settings *startup, struct settings *known,
+                       struct texts *texts, unsigned prepared);
 void track_client_free(struct track_client *c);
 
 #endif

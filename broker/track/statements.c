@@ -12,7 +12,84 @@ void statements_free(struct statements *s)
 {
         free(s->message);
         settings_unref(s->names);
+        map_free(s->by_name);
+        bytes_free(&s->deallocated);
         statements_init(s);
+}
+
+static void drop(void *value)
+{
+        struct statement *one = value;
+        text_unref(one->text);
+        free(one);
+}
+
+struct statement *statements_find(const struct statements *s, const char *name)
+{
+        return s->by_name ? map_get(s->by_name, name) : NULL;
+}
+
+struct text *statements_meaning(const struct statements *s, const char *name)
+{
+        const struct statement *one = statements_find(s, name);
+        return one && !one->freed && (!s->barrier || one->barriers == s->barriers) ? one->text : NULL;
+}
+
+static bool is_alone(const struct text *x)
+{
+        return x && !x->key;
+}
+
+struct text *statements_put(struct statements *s, const char *name, struct text *x)
+{
+        struct statement *one = statements_find(s, name);
+        if (!s->by_name)
+                s->by_name = map_new(drop);
+        if (!one) {
+                one = own_new(struct statement);
+                map_put(s->by_name, name, one);
+        }
+        struct text *before = one->text;
+        s->alone += is_alone(x);
+        s->alone -= is_alone(before);
+        one->text = x;
+        one->barriers = s->barriers;
+        one->freed = false;
+        return before;
+}
+
+void statements_tidy(struct statements *s, const char *name)
+{
+        struct statement *one = statements_find(s, name);
+        if (one && !one->text && !one->pending)
+                map_remove(s->by_name, name);
+}
+
+void statements_clear(struct statements *s)
+{
+        size_t at = 0, count = 0;
+        const char *name;
+        void *value;
+        if (!s->by_name)
+                return;
+        /* Nothing may be taken away while walking. */
+        char **gone = own_alloc((map_count(s->by_name) + 1) * sizeof *gone);
+        while (map_next(s->by_name, &at, &name, &value)) {
+                struct statement *one = value;
+                if (!one->pending)
+                        gone[count++] = own_string(name);
+        }
+        for (size_t i = 0; i < count; i++) {
+                text_unref(statements_put(s, gone[i], NULL));
+                statements_tidy(s, gone[i]);
+                free(gone[i]);
+        }
+        free(gone);
+}
+
+unsigned statements_count(const struct statements *s)
+{
+        return s->by_name ? (unsigned) map_count(s->by_name) : 0;
 }
 
 void statements_remember(struct statements *s, const uint8_t *message, size_t size)
@@ -28,7 +105,7 @@ void statements_remember(struct statements *s, const uint8_t *message, size_t si
 void statements_forget(struct statements *s)
 {
         s->size = 0;
-        s->unnamed = (struct statement_marks){0};
+        s->unnamed = (struct text_marks){0};
         s->bound = false;
 }
 

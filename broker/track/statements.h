@@ -1,35 +1,56 @@
 /* What a client has prepared. The unnamed statement is remembered with its whole Parse message, so
- * that it can be parsed again on another server; a named one pins. Effects of prepared statements
- * count when they are executed, not only when they are parsed. */
+ * that it can be parsed again on another server; a named one has a text that it shares. Effects of prepared
+ * statements count when they are executed, not only when they are parsed. */
 #ifndef PGB_TRACK_STATEMENTS_H
 #define PGB_TRACK_STATEMENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/bytes.h"
+#include "base/map.h"
 #include "track/settings.h"
+#include "track/texts.h"
 #include "wire/frame.h"
 
 #define STATEMENTS_UNNAMED_MAX 8192     /* a longer unnamed statement pins instead */
 #define STATEMENTS_NAMES       32       /* of parameters in all of a client's texts; more pin */
 
-/* What texts do: bits of enum sql_effect, and of the kinds of pins they bring. */
-struct statement_marks {
-        uint32_t effects, pins;
+/* A name of the client's. */
+struct statement {
+        struct text *text;              /* NULL: closed, and that is not answered yet */
+        uint32_t pending, batch;        /* changes not answered; the server's batch of the last */
+        uint32_t barriers;              /* of the client's, when it got its meaning */
+        bool seen;                      /* by whoever walks over changes */
+        bool freed;                     /* a DEALLOCATE of it was sent, and is not answered */
 };
 
 struct statements {
-        struct statement_marks named;   /* of all named statements together, PREPAREd ones, too */
-        struct statement_marks portals; /* of unnamed ones since the server was last quiet */
-        struct statement_marks unnamed;
+        struct texts *texts;            /* of the pool */
+        unsigned max;                   /* of them on a server; 0: each stays where it was parsed */
+        struct map *by_name;            /* struct statement; NULL: none ever */
+        unsigned alone;                 /* of these, how many only this server has */
+        struct bytes deallocated;       /* names in DEALLOCATEs that were sent, in order, each with its NUL */
+        size_t deallocating;            /* of these, how much the server was prepared for */
+        bool barrier;                   /* DEALLOCATE ALL or DISCARD ALL was sent, and is not answered */
+        bool dropping;                  /* what is sent now does one of these */
+        uint32_t dropped;               /* the server's batch in which it was */
+        uint32_t barriers;              /* how often */
+        struct text_marks named;   /* of all named statements together, PREPAREd ones, too */
+        struct text_marks portals; /* of unnamed ones since the server was last quiet */
+        struct text_marks unnamed;
         struct settings *names;         /* parameters that some of these texts SET */
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
         bool here;                      /* the server has it, or will when it gets to what is sent next */
         bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
         bool hoped;                     /* ... part fails it is not here: the next one can't count on it */
-        bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain */
+        bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain ... */
+        bool bound_named;               /* ... or has these marks, for certain */
+        struct text_marks bound_marks;
 };
+
+#define STATEMENTS_MAX 10000            /* names of one client */
 
 void statements_init(struct statements *s);
 void statements_free(struct statements *s);
@@ -37,6 +58,28 @@ static inline bool statements_fit(const struct frame_piece *parse)
 {
         return frame_whole(parse) && parse->length <= STATEMENTS_UNNAMED_MAX;
 }
+/* Can a named statement go along? Else it pins. */
+static inline bool statements_share(const struct statements *s, const struct frame_piece *parse)
+{
+        return s->max > 0 && frame_whole(parse) && parse->length <= TEXTS_MAX;
+}
+/* NULL: no such name, ever. */
+struct statement *statements_find(const struct statements *s, const char *name);
+/* What it means by the time the server gets to what is sent now; NULL: nothing. */
+struct text *statements_meaning(const struct statements *s, const char *name);
+/* What the name means from now on (takes the reference, NULL: nothing); the one that it meant is the caller's. */
+struct text *statements_put(struct statements *s, const char *name, struct text *x);
+/* Forgets the name if it means nothing and nothing of it is pending. */
+void statements_tidy(struct statements *s, const char *name);
+/* DEALLOCATE ALL is sent: what follows in the same batch is only looked at if it was done. */
+static inline void statements_bar(struct statements *s)
+{
+        s->barrier = s->dropping = true;
+        s->barriers++;
+}
+/* All names that are not pending mean nothing any more. */
+void statements_clear(struct statements *s);
+unsigned statements_count(const struct statements *s);
 /* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
@@ -46,7 +89,7 @@ void statements_come(struct statements *s);
 void statements_go(struct statements *s);
 void statements_synced(struct statements *s);
 void statements_proved(struct statements *s);
-static inline void statements_mark(struct statement_marks *m, uint32_t effects, uint32_t pins)
+static inline void statements_mark(struct text_marks *m, uint32_t effects, uint32_t pins)
 {
         m->effects |= effects;
         m->pins |= pins;

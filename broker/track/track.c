@@ -1,196 +1,15 @@
-#include "track/track.h"
+#include "track/track_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
 #include "track/audit.h"
+#include "track/named.h"
 #include "track/restore.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
 #include "wire/sqlword.h"
-
-/* ---- sending it ---- */
-
-/* The unnamed statement that a Bind or Describe means must be the client's own. */
-static void bring_unnamed(struct track_client *c, struct track_server *t, struct bytes *before)
-{
-        static const uint8_t close_unnamed[] = {'C', 0, 0, 0, 6, 'S', 0};
-        struct statements *s = &c->statements;
-        if (s->here || !turns_heeded(&t->turns))
-                return;
-        statements_come(s);
-        if (s->size) {
-                bytes_append(before, s->message, s->size);
-                turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
-        } else {
-                bytes_append(before, close_unnamed, sizeof close_unnamed);
-                turns_sent(&t->turns, TURN_CLOSE, TURN_REPARSE);
-        }
-}
-
-/* There is no unnamed statement any more, neither the client's nor, on this server, anyone's. */
-static void drop_unnamed(struct track_client *c)
-{
-        statements_forget(&c->statements);
-        statements_come(&c->statements);
-        pins_drop(&c->pins, PIN_UNNAMED);
-}
-
-static void send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
-                       const struct frame_piece *piece)
-{
-        if (turns_heeded(&t->turns)) {
-                t->unsynced = false;
-                drop_unnamed(c);
-                look_apply(c, t, r, piece, true);
-        }
-        turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
-}
-
-static void remember_unnamed(struct track_client *c, const struct track_request *r,
-                             const struct frame_piece *piece)
-{
-        struct statements *s = &c->statements;
-        drop_unnamed(c);
-        if (statements_fit(piece))
-                statements_remember(s, piece->data, piece->size);
-        else
-                pins_add(&c->pins, PIN_UNNAMED);
-        s->unnamed = r->marks;
-        statements_mark(&s->portals, r->marks.effects, r->marks.pins);
-}
-
-static void send_parse(struct track_client *c, struct track_server *t, const struct track_request *r,
-                       const struct frame_piece *piece)
-{
-        enum turn_kind kind = r->named ? TURN_PARSE : TURN_UNNAMED;
-        if (turns_heeded(&t->turns)) {
-                look_apply(c, t, r, piece, false);
-                if (r->named) {
-                        pins_add(&c->pins, PIN_STATEMENT);
-                        statements_mark(&c->statements.named, r->marks.effects, r->marks.pins);
-                } else {
-                        remember_unnamed(c, r, piece);
-                }
-        }
-        turns_sent(&t->turns, kind, TURN_CLIENT);
-}
-
-static void send_bind(struct track_client *c, struct track_server *t, const struct track_request *r,
-                      struct bytes *before)
-{
-        if (r->unnamed) {
-                bring_unnamed(c, t, before);
-                /* The portal may outlive the statement. */
-                statements_mark(&c->statements.portals, c->statements.unnamed.effects,
-                                c->statements.unnamed.pins);
-        }
-        if (r->portal && turns_heeded(&t->turns))
-                c->statements.bound = r->unnamed && c->statements.size;
-        turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
-}
-
-static void send_close(struct track_client *c, struct track_server *t, const struct track_request *r)
-{
-        if (r->unnamed && turns_heeded(&t->turns))
-                drop_unnamed(c);
-        else if (r->named)
-                pins_see(&c->pins, SQL_DEALLOCATE, NULL);
-        turns_sent(&t->turns, TURN_CLOSE, TURN_CLIENT);
-}
-
-void track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
-                const struct frame_piece *piece, struct bytes *before)
-{
-        t->inside = !piece->ends;
-        c->awaits = false;
-        if (!piece->begins) {
-                if (c->lexer && (piece->type == 'Q' || piece->type == 'P'))
-                        look_continue(c, t, piece);
-                return;
-        }
-        if (strchr("PBDEC", piece->type))
-                t->unsynced = true;
-        switch (piece->type) {
-        case 'Q':
-                send_query(c, t, r, piece);
-                break;
-        case 'P':
-                send_parse(c, t, r, piece);
-                break;
-        case 'B':
-                send_bind(c, t, r, before);
-                break;
-        case 'D':
-                if (r->unnamed)
-                        bring_unnamed(c, t, before);
-                turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
-                break;
-        case 'E':
-                if (turns_heeded(&t->turns))
-                        look_execute(c, t, r);
-                turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
-                break;
-        case 'C':
-                send_close(c, t, r);
-                break;
-        case 'S':
-                /* During a COPY it is ignored. */
-                t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
-                statements_synced(&c->statements);
-                turns_sent(&t->turns, TURN_SYNC, TURN_CLIENT);
-                break;
-        case 'F':
-                /* A function by its number: it may do anything that a function can. */
-                if (turns_heeded(&t->turns)) {
-                        pins_add(&c->pins, PIN_ADVISORY);
-                        c->pins.doubt = true;
-                        t->unsynced = false;
-                }
-                turns_sent(&t->turns, TURN_FUNCTION, TURN_CLIENT);
-                break;
-        case 'c':
-        case 'f':
-                turns_sent(&t->turns, TURN_COPY_END, TURN_CLIENT);
-                break;
-        default:
-                break;
-        }
-}
-
-static const char fail_as_canceled[] =
-        "DO $pgbroker$ BEGIN RAISE EXCEPTION 'canceling statement due to user request' "
-        "USING ERRCODE = 'query_canceled'; END $pgbroker$";
-
-/* In the extended protocol: only the error reaches the client, and the server skips to its Sync. */
-static void cancel_extended(struct track_client *c, struct track_server *t, struct bytes *instead)
-{
-        static const uint8_t bind[] = {'B', 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0};
-        static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
-        compose_parse(instead, "", fail_as_canceled, sizeof fail_as_canceled - 1);
-        bytes_append(instead, bind, sizeof bind);
-        bytes_append(instead, execute, sizeof execute);
-        turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
-        turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
-        turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
-        statements_go(&c->statements);
-        t->unsynced = true;
-}
-
-void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead)
-{
-        if (t->turns.skipping)
-                return;                 /* the server would not even have looked at it */
-        if (type != 'Q' && type != 'F') {
-                cancel_extended(c, t, instead);
-                return;
-        }
-        compose_query(instead, fail_as_canceled);
-        turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
-        drop_unnamed(c);
-        t->unsynced = false;
-}
 
 /* ---- lending ---- */
 
@@ -199,6 +18,7 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
 {
         expect(track_quiet(t));
         memset(&t->span, 0, sizeof t->span);
+        t->prepared.max = c->statements.max;
         statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
                 restore_align(c, t, reset || t->soiled, first, tell);
@@ -275,11 +95,13 @@ void track_recover(struct track_server *t)
 
 /* ---- replies ---- */
 
-static void count_tag(struct track_span *span, const struct frame_piece *piece)
+static void count_tag(struct track_client *c, struct track_server *t, const struct frame_piece *piece)
 {
+        struct track_span *span = &t->span;
         const char *tag;
         if (reply_complete(frame_payload(piece), frame_payload_size(piece), &tag) != FRAME_READY)
                 return;
+        named_complete(c, t, tag);
         bool begin = strcmp(tag, "BEGIN") == 0 || strcmp(tag, "START TRANSACTION") == 0;
         span->last_rollback = strcmp(tag, "ROLLBACK") == 0;
         if (span->tags++ == 0)
@@ -324,9 +146,9 @@ static void settle(struct track_client *c, struct track_server *t)
         memset(&t->span, 0, sizeof t->span);
         pins_settle(&c->pins, how);
         audit_settle(c, t, how == PINS_DONE);
-        c->statements.portals = (struct statement_marks){0};
-        if (!(c->pins.kinds & (PIN_BIT(PIN_STATEMENT) | PIN_BIT(PIN_PREPARE))))
-                c->statements.named = (struct statement_marks){0};
+        c->statements.portals = (struct text_marks){0};
+        if (!statements_count(&c->statements) && !(c->pins.kinds & PIN_BIT(PIN_PREPARE)))
+                c->statements.named = (struct text_marks){0};
 }
 
 static enum track_verdict reply_status(struct track_client *c, struct track_server *t,
@@ -358,8 +180,10 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
                 count_ready(&t->span, t->status);
-                if (!turns_have(&t->turns, TURN_SYNC))
+                if (!turns_will_end(&t->turns))
                         statements_proved(&c->statements);
+                if (t->turns.count == 0)
+                        named_settle(c, t);
                 if (!track_quiet(t))
                         return TRACK_FORWARD;
                 settle(c, t);
@@ -398,15 +222,37 @@ static bool is_fatal(const struct frame_piece *piece)
                (strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0);
 }
 
+/* An error skips what was sent up to the Sync, and a COPY what was sent ahead of it: changes of named
+ * statements, too. */
+static void undo_changes(struct track_client *c, struct track_server *t, bool failed)
+{
+        uint32_t left = t->prepared.change_count ? turns_changes(&t->turns) : 0;
+        if (left < t->prepared.change_count)
+                named_undone(c, t, t->prepared.change_count - left, failed);
+}
+
+/* "cached plan must not change result type": a statement was prepared before a table was changed. The
+ * next client is to find none of those. */
+static bool stale_plan(const struct frame_piece *piece)
+{
+        struct reply_error e;
+        return frame_whole(piece) &&
+               reply_error(frame_payload(piece), frame_payload_size(piece), &e) == FRAME_READY &&
+               strcmp(e.sqlstate, "0A000") == 0;
+}
+
 static enum track_verdict reply_error_response(struct track_client *c, struct track_server *t,
-                                               const struct frame_piece *piece, enum turn_owner owner)
+                                               const struct frame_piece *piece, enum turn_owner owner,
+                                               struct bytes *extra)
 {
         struct turns *turns = &t->turns;
+        bool change = turns_at_change(turns);
         bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
         bool changes = extended && turns_change_unnamed(turns, false);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
+        undo_changes(c, t, change);
         if (owner == TURN_RESTORE || owner == TURN_CLEAN) {
                 restore_refused(t, piece);
                 return TRACK_SWALLOW;
@@ -414,12 +260,15 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (owner == TURN_AUDIT || !c)
                 return TRACK_SWALLOW;
         t->span.error = true;
+        if (extended && c->statements.dropped == t->prepared.batch - turns_syncs(turns))
+                named_settle(c, t);     /* what was to DEALLOCATE is skipped */
+        t->soiled = t->soiled || stale_plan(piece);
         /* The last Parse of the unnamed statement failed or was skipped. */
         if (unnamed && !turns_have(turns, TURN_UNNAMED))
-                drop_unnamed(c);
+                track_drop_unnamed(c);
         if (changes && !turns_change_unnamed(turns, true))
                 statements_go(&c->statements);
-        return TRACK_FORWARD;
+        return named_error(c, piece, extra) ? TRACK_SWALLOW : TRACK_FORWARD;
 }
 
 /* A Sync that was sent ahead of the COPY is ignored: what ends the transaction is still to come. */
@@ -446,20 +295,22 @@ static enum track_verdict judge(struct track_client *c, struct track_server *t,
         case 'A':
                 return c ? TRACK_FORWARD : TRACK_SWALLOW;
         case 'E':
-                return reply_error_response(c, t, piece, owner);
+                return reply_error_response(c, t, piece, owner, extra);
         default:
                 break;
         }
-        if (!turns_replied(turns, piece->type))
+        bool change = turns_at_change(turns) && (piece->type == '1' || piece->type == '3');
+        if (!turns_replied(turns, piece->type) || (change && !named_done(c, t)))
                 return TRACK_BAD;
+        undo_changes(c, t, false);
         if (stray && turns->count == 0)
                 t->unsynced = false;    /* that Sync was heeded */
         if (piece->type == 'Z')
                 return reply_ready_for_query(c, t, piece, owner, extra);
         if (piece->type == 'G')
                 copy_begun(t);
-        if (piece->type == 'C' && owner == TURN_CLIENT)
-                count_tag(&t->span, piece);
+        if (piece->type == 'C' && c && owner == TURN_CLIENT)
+                count_tag(c, t, piece);
         if ((piece->type == 's' || piece->type == 'V') && owner == TURN_CLIENT)
                 count_untagged(&t->span);
         return pass;

@@ -24,9 +24,10 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
  * and the like). */
 void track_realign(struct track_client *c, struct track_server *t, struct bytes *first,
                    struct bytes *tell);
-/* The piece is being sent: notes what it will be answered with; appends what goes just before it. */
-void track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
-                const struct frame_piece *piece, struct bytes *before);
+/* The piece is being sent: notes what it will be answered with; appends what goes just before it, and
+ * instead of its first bytes: tells of how many. */
+size_t track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
+                  const struct frame_piece *piece, struct bytes *before);
 
 /* A request of this type is not sent: the client has canceled it while it waited, and has the server.
  * Appends one in its place that fails as a canceled one does, so that its transaction fails, too. */

@@ -84,6 +84,22 @@ bool turns_have(const struct turns *t, enum turn_kind kind)
         return false;
 }
 
+uint32_t turns_syncs(const struct turns *t)
+{
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < t->count; i++)
+                n += kind_at(t, i) == TURN_SYNC;
+        return n;
+}
+
+uint32_t turns_changes(const struct turns *t)
+{
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < t->count; i++)
+                n += kind_at(t, i) == TURN_NAMED || kind_at(t, i) == TURN_FORGET;
+        return n;
+}
+
 bool turns_change_unnamed(const struct turns *t, bool all)
 {
         for (uint32_t i = 0; i < t->count && (all || kind_at(t, i) != TURN_SYNC); i++) {
@@ -108,7 +124,7 @@ bool turns_own_only(const struct turns *t)
 static bool for_client(const struct turns *t, uint32_t i)
 {
         enum turn_owner owner = owner_at(t, i);
-        return owner == TURN_CLIENT || owner == TURN_REPARSE;
+        return owner == TURN_CLIENT || owner == TURN_REPARSE || owner == TURN_STATEMENT;
 }
 
 bool turns_owe_client(const struct turns *t, bool *now)
@@ -242,11 +258,11 @@ static bool answers(struct turns *t, uint8_t type)
         case 'T':
                 return turns_kind(t) == TURN_QUERY || ends(t, TURN_DESCRIBE);
         case '1':
-                return ends(t, TURN_PARSE) || ends(t, TURN_UNNAMED);
+                return ends(t, TURN_PARSE) || ends(t, TURN_UNNAMED) || ends(t, TURN_NAMED);
         case '2':
                 return ends(t, TURN_BIND);
         case '3':
-                return ends(t, TURN_CLOSE);
+                return ends(t, TURN_CLOSE) || ends(t, TURN_FORGET);
         case 'n':
                 return ends(t, TURN_DESCRIBE);
         case 's':

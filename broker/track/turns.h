@@ -20,9 +20,10 @@
 
 #define TURNS_KINDS(X)                                                                             \
         X(QUERY) X(FUNCTION) X(SYNC)                                                               \
-        X(PARSE) X(UNNAMED) X(BIND) X(DESCRIBE) X(EXECUTE) X(CLOSE) X(COPY_END)
+        X(PARSE) X(UNNAMED) X(NAMED) X(BIND) X(DESCRIBE) X(EXECUTE) X(CLOSE) X(FORGET) X(COPY_END)
 
-/* UNNAMED: the Parse of the client's unnamed statement. */
+/* UNNAMED: the Parse of the client's unnamed statement. NAMED and FORGET: the Parse and the Close of a
+ * named one; each has a change in `struct prepared`. */
 enum turn_kind {
 #define X(name) TURN_##name,
         TURNS_KINDS(X)
@@ -34,6 +35,7 @@ enum turn_owner {
         TURN_CLIENT,
         TURN_RESTORE,                   /* settings brought in line, or a full reset, before a request */
         TURN_REPARSE,                   /* the client's unnamed statement, parsed here again */
+        TURN_STATEMENT,                 /* a named one, brought here or made room for */
         TURN_AUDIT,                     /* which session state is still alive? */
         TURN_CLEAN                      /* nobody's any more: rolled back and reset before it is lent */
 };
@@ -85,10 +87,17 @@ bool turns_own_only(const struct turns *t);
  * broker's own before it. */
 bool turns_owe_client(const struct turns *t, bool *now);
 bool turns_have(const struct turns *t, enum turn_kind kind);
+uint32_t turns_syncs(const struct turns *t);
+/* Changes of named statements that are not answered yet; is it one that is being answered? */
+uint32_t turns_changes(const struct turns *t);
+static inline bool turns_at_change(const struct turns *t)
+{
+        return t->count > 0 && (turns_kind(t) == TURN_NAMED || turns_kind(t) == TURN_FORGET);
+}
 /* Will a ReadyForQuery come, whatever the client sends or does not send? */
 static inline bool turns_will_end(const struct turns *t)
 {
-        return t->copy != COPY_IN && turns_have(t, TURN_SYNC);
+        return t->copy != COPY_IN && (turns_have(t, TURN_SYNC) || turns_have(t, TURN_QUERY));
 }
 /* Would any request change the unnamed statement: of those up to the next Sync, or of all? */
 bool turns_change_unnamed(const struct turns *t, bool all);

@@ -83,6 +83,28 @@ void compose_parse(struct bytes *b, const char *name, const char *sql, size_t sq
         end(b, start, 'P');
 }
 
+void compose_named_parse(struct bytes *b, const char *name, const uint8_t *body, size_t size)
+{
+        size_t start = begin(b, 'P');
+        put_string(b, name);
+        bytes_append(b, body, size);
+        end(b, start, 'P');
+}
+
+void compose_close(struct bytes *b, char kind, const char *name)
+{
+        size_t start = begin(b, 'C');
+        put8(b, (uint8_t) kind);
+        put_string(b, name);
+        end(b, start, 'C');
+}
+
+void compose_head(struct bytes *b, uint8_t type, uint32_t length)
+{
+        put8(b, type);
+        put32(b, length);
+}
+
 void compose_sync(struct bytes *b)
 {
         bare(b, 'S');
@@ -184,6 +206,23 @@ void compose_error(struct bytes *b, const char *severity, const struct error *e)
                 put_field(b, 'H', e->hint);
         put8(b, 0);
         end(b, start, 'E');
+}
+
+bool compose_error_renamed(struct bytes *b, const uint8_t *message, size_t size, const char *from,
+                           const char *to)
+{
+        const uint8_t *p = message + 5, *e = message + size;
+        while (p < e && *p != 'M' && *p)
+                p += strnlen((const char *) p, (size_t) (e - p)) + 1;
+        const uint8_t *at = p < e && *p ? memmem(p, strnlen((const char *) p, (size_t) (e - p)), from, strlen(from))
+                                        : NULL;
+        if (!at)
+                return false;
+        compose_head(b, 'E', (uint32_t) (size - 1 - strlen(from) + strlen(to)));
+        bytes_append(b, message + 5, (size_t) (at - message) - 5);
+        bytes_text(b, to);
+        bytes_append(b, at + strlen(from), (size_t) (e - at) - strlen(from));
+        return true;
 }
 
 void compose_notice(struct bytes *b, const char *sqlstate, const char *text)

@@ -12,6 +12,11 @@
 /* To a server. */
 void compose_query(struct bytes *b, const char *sql);
 void compose_parse(struct bytes *b, const char *name, const char *sql, size_t sql_size);
+/* With what stands behind the name: text, NUL, number and types of parameters. */
+void compose_named_parse(struct bytes *b, const char *name, const uint8_t *body, size_t size);
+void compose_close(struct bytes *b, char kind, const char *name);
+/* A type and a length field; what follows is the caller's. */
+void compose_head(struct bytes *b, uint8_t type, uint32_t length);
 void compose_sync(struct bytes *b);
 void compose_flush(struct bytes *b);
 void compose_terminate(struct bytes *b);
@@ -29,6 +34,9 @@ void compose_ready(struct bytes *b, char status);
 void compose_negotiate(struct bytes *b, uint32_t minor, const char *const *options, size_t count);
 /* severity: "ERROR", "FATAL"; fields S V C M and H if there is a hint. */
 void compose_error(struct bytes *b, const char *severity, const struct error *e);
+/* An ErrorResponse again, with one text in place of another in its message. False: that isn't there. */
+bool compose_error_renamed(struct bytes *b, const uint8_t *message, size_t size, const char *from,
+                           const char *to);
 void compose_notice(struct bytes *b, const char *sqlstate, const char *text);
 void compose_complete(struct bytes *b, const char *tag);
 void compose_empty(struct bytes *b);

@@ -9,6 +9,7 @@ enum state {
         REST,                   /* nothing more to learn but functions and INTO TEMP */
         PARAMETER,              /* of SET or RESET */
         DISCARD,
+        DEALLOCATE,
         CREATE,
         TABLE,                  /* CREATE TABLE ... AS EXECUTE */
         AS,
@@ -45,7 +46,6 @@ static const struct {
         [SQLNAME_START] = {FOUND(BEGIN)},
         [SQLNAME_CLOSE] = {FOUND(CLOSE)},
         [SQLNAME_COPY] = {FOUND(COPY)},
-        [SQLNAME_DEALLOCATE] = {FOUND(DEALLOCATE)},
         [SQLNAME_DROP] = {FOUND(DROP)},
         [SQLNAME_EXECUTE] = {FOUND(EXECUTE)},
         [SQLNAME_LISTEN] = {FOUND(LISTEN)},
@@ -56,6 +56,7 @@ static const struct {
         [SQLNAME_ROLLBACK] = {0, END, SQL_ROLLBACK},
         [SQLNAME_ABORT] = {0, END, SQL_ROLLBACK},
         [SQLNAME_CREATE] = {0, CREATE, 0},
+        [SQLNAME_DEALLOCATE] = {0, DEALLOCATE, 0},
         [SQLNAME_DECLARE] = {0, DECLARE, 0},
         [SQLNAME_DISCARD] = {0, DISCARD, 0},
         [SQLNAME_DO] = {0, BLOCK, 0},
@@ -116,6 +117,24 @@ static void step_discard(struct sqlword *w, const struct sqltoken *t)
                 found(w, SQL_DISCARD_TEMP, NULL);
         else if (is(w, SQLNAME_SEQUENCES))
                 found(w, SQL_DISCARD_SEQUENCES, NULL);
+}
+
+static void step_deallocate(struct sqlword *w, const struct sqltoken *t)
+{
+        char *name = w->set.name;
+        if (is(w, SQLNAME_PREPARE))
+                return;
+        w->state = REST;
+        if (is(w, SQLNAME_ALL) || (t->kind != SQLTOKEN_WORD && t->kind != SQLTOKEN_QUOTED)) {
+                found(w, SQL_DEALLOCATE, NULL);
+                return;
+        }
+        size_t n = t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT - 1;
+        for (size_t i = 0; i < n; i++)
+                name[i] = (char) (t->kind == SQLTOKEN_WORD && t->text[i] >= 'A' && t->text[i] <= 'Z' ? t->text[i] | 0x20
+                                                                                                   : t->text[i]);
+        name[n] = 0;
+        found(w, SQL_DEALLOCATE, name);
 }
 
 static void step_create(struct sqlword *w, const struct sqltoken *t)
@@ -255,6 +274,7 @@ static void (*const steps[])(struct sqlword *w, const struct sqltoken *t) = {
         [FIRST] = step_first,
         [PARAMETER] = step_parameter,
         [DISCARD] = step_discard,
+        [DEALLOCATE] = step_deallocate,
         [CREATE] = step_create,
         [TABLE] = step_table,
         [AS] = step_as,

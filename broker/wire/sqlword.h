@@ -31,7 +31,7 @@
         X(CLOSE, "CLOSE of a cursor")                                                              \
         X(PREPARE, "PREPARE name AS (not PREPARE TRANSACTION)")                                    \
         X(EXECUTE, "EXECUTE of a prepared statement")                                              \
-        X(DEALLOCATE, "DEALLOCATE name or ALL")                                                    \
+        X(DEALLOCATE, "DEALLOCATE; name = the statement, NULL = ALL")                              \
         X(LOAD, "LOAD of a library")                                                               \
         X(SEQUENCE, "nextval, setval: currval() follows them")                                     \
         X(DROP, "DROP of anything: temporary objects may be gone")                                 \
@@ -48,8 +48,8 @@ enum sql_effect {
         SQL_EFFECT_COUNT
 };
 
-/* name is NULL except for SET, RESET and SET_CONFIG, and there, too, where it can't be told; it lives
- * during the call. */
+/* name is NULL except for SET, RESET, SET_CONFIG and DEALLOCATE, and of the latter two, too, where it
+ * can't be told; it lives during the call. */
 typedef void sqlword_found(void *arg, enum sql_effect effect, const char *name);
 
 struct sqlword {

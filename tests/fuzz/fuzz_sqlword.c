@@ -21,11 +21,11 @@ static void note(void *arg, enum sql_effect effect, const char *name)
 {
         struct findings *f = arg;
         expect(effect < SQL_EFFECT_COUNT && sqlword_label(effect));
-        expect(effect == SQL_SET_CONFIG || (effect == SQL_SET || effect == SQL_RESET) == (name != NULL));
+        expect(effect == SQL_SET_CONFIG || effect == SQL_DEALLOCATE || (effect == SQL_SET || effect == SQL_RESET) == (name != NULL));
         expect(!name || strlen(name) < SQLSET_NAME);
         f->hash = (f->hash ^ (uint64_t) effect) * UINT64_C(0x100000001b3);
         for (; name && *name; name++) {
-                expect(!(*name >= 'A' && *name <= 'Z'));
+                expect(effect == SQL_DEALLOCATE || !(*name >= 'A' && *name <= 'Z'));
                 f->hash = (f->hash ^ (uint8_t) *name) * UINT64_C(0x100000001b3);
         }
         f->count++;

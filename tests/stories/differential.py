@@ -160,7 +160,7 @@ class Author:
             "current_setting('TimeZone'), current_setting('DateStyle'), current_setting('IntervalStyle'), "
             "current_setting('geqo'), current_setting('statement_timeout'), current_setting('extra_float_digits'), "
             "current_setting('application_name'), coalesce(current_setting('my.tag', true), ''), "
-            "(SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors WHERE is_holdable), "
+            "(SELECT count(*) FROM pg_prepared_statements WHERE from_sql), (SELECT count(*) FROM pg_cursors WHERE is_holdable), "
             "(SELECT string_agg(c, ' ') FROM pg_listening_channels() c), (SELECT string_agg(objid::text, ' ') "
             "FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()), to_regclass('pg_temp.mine') IS NULL, "
             "pg_current_xact_id_if_assigned() IS NULL"))

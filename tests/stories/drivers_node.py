@@ -51,7 +51,7 @@ class Node(story.Story):
     def work(self, program, module, *words, names_statements=False, pins=("LISTEN",)):
         path = self.modules(module)
         with World(self.server) as world:
-            world.add("prod", pool=workload.pool(names_statements))
+            world.add("prod", pool=workload.pool())
             self.watch(world.start())
             workload.run(self, world, ["node", program, *words], names_statements, pins, NODE_PATH=path)
 

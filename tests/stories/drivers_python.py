@@ -25,7 +25,7 @@ class Python(story.Story):
             if process.run([PYTHON, "-c", f"import {module}"], check=False).returncode != 0:
                 self.skipTest(f"python3-{module} is not installed")
         with World(self.server) as world:
-            world.add("prod", pool=workload.pool(names_statements))
+            world.add("prod", pool=workload.pool())
             self.watch(world.start())
             workload.run(self, world, [PYTHON, program], names_statements, pins)
 

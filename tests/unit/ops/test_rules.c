@@ -32,8 +32,6 @@ static void what_is_not_built_yet_is_not_ignored(void **state)
                 PROD("api_keys: {secret_name: forecaster/api-keys/dev}"),
                 PROD("auth: {secret_region: eu-west-1}"),
                 PROD("secret_access: {auth: {users: [root]}}"),
-                PROD("pool: {max_prepared_statements: 200}"),
-                PROD("pool: {max_prepared_statements: nonsense}"),
                 PROD("secret_access: {auth: {users: x}}"),
         };
 

@@ -30,12 +30,13 @@ static const struct pg_parameter {
 };
 
 #define PG_TEXT   160
-#define PG_NAMED  3                     /* statements: "", "1", "2"; portals: "", "1" */
+#define PG_NAMED  12                    /* statements at once, the unnamed one first; portals: "", "1" */
 #define PG_LOCAL  0x80                  /* of a setting: SET LOCAL holds a value on top */
 #define PG_OWNERS 256
 
 struct pg_statement {
         bool there;
+        char name[32];
         char sql[PG_TEXT];
 };
 
@@ -228,6 +229,29 @@ static inline void pg_ready(struct pg *p)
         pg_say(p, 'Z', p->tx == 'B' ? "T" : p->tx == 'F' ? "E" : "I", 1);
 }
 
+/* The statement of this name, or a place for it. */
+static inline struct pg_statement *pg_named(struct pg *p, const char *name)
+{
+        unsigned empty = 0;
+        for (unsigned i = 1; *name && i < PG_NAMED; i++) {
+                if (p->statement[i].there && strcmp(p->statement[i].name, name) == 0)
+                        return &p->statement[i];
+                if (!p->statement[i].there)
+                        empty = i;
+        }
+        expect(!*name || empty);
+        if (*name)
+                snprintf(p->statement[empty].name, sizeof p->statement[empty].name, "%s", name);
+        return &p->statement[empty];
+}
+
+static inline bool pg_fail_named(struct pg *p, const char *state, const char *name, const char *how)
+{
+        char text[100];
+        snprintf(text, sizeof text, "prepared statement \"%s\" %s", name, how);
+        return pg_fail(p, state, text);
+}
+
 #include "postgres_sql.h"
 
 /* ---- simple protocol ---- */
@@ -287,12 +311,12 @@ static inline void pg_function(struct pg *p)
 
 static inline unsigned pg_place(const char *name)
 {
-        return (unsigned) (*name ? *name - '0' : 0) % PG_NAMED;
+        return *name == '1';
 }
 
 static inline bool pg_parse(struct pg *p, const char *name, const char *sql)
 {
-        struct pg_statement *s = &p->statement[pg_place(name)];
+        struct pg_statement *s = pg_named(p, name);
         if (!*name) {
                 s->there = false;
                 p->unnamed_unsure = false;
@@ -304,7 +328,7 @@ static inline bool pg_parse(struct pg *p, const char *name, const char *sql)
         if (p->tx == 'F' && !pg_blank(sql) && !pg_ends_transaction(sql))
                 return pg_fail(p, "25P02", "aborted");
         if (s->there)
-                return pg_fail(p, "42P05", "exists");
+                return pg_fail_named(p, "42P05", name, "already exists");
         s->there = true;
         snprintf(s->sql, sizeof s->sql, "%s", sql);
         pg_say(p, '1', NULL, 0);
@@ -313,11 +337,11 @@ static inline bool pg_parse(struct pg *p, const char *name, const char *sql)
 
 static inline bool pg_bind(struct pg *p, const char *portal, const char *name)
 {
-        struct pg_statement *s = &p->statement[pg_place(name)];
+        struct pg_statement *s = pg_named(p, name);
         struct pg_portal *o = &p->portal[pg_place(portal) & 1];
         pg_begin(p);
         if (!s->there)
-                return pg_fail(p, "26000", "no statement");
+                return pg_fail_named(p, "26000", name, "does not exist");
         if (p->tx == 'F' && !pg_ends_transaction(s->sql))
                 return pg_fail(p, "25P02", "aborted");
         if (*portal && o->there)
@@ -330,13 +354,15 @@ static inline bool pg_bind(struct pg *p, const char *portal, const char *name)
 
 static inline bool pg_describe(struct pg *p, char kind, const char *name)
 {
-        struct pg_statement *s = &p->statement[pg_place(name)];
+        struct pg_statement *s = pg_named(p, name);
         struct pg_portal *o = &p->portal[pg_place(name) & 1];
         bool there = kind == 'S' ? s->there : o->there;
         const char *sql = kind == 'S' ? s->sql : o->sql;
         pg_begin(p);
+        if (!there && kind == 'S')
+                return pg_fail_named(p, "26000", name, "does not exist");
         if (!there)
-                return pg_fail(p, kind == 'S' ? "26000" : "34000", "nothing of that name");
+                return pg_fail(p, "34000", "nothing of that name");
         if (p->tx == 'F' && pg_returns_rows(sql))
                 return pg_fail(p, "25P02", "aborted");
         if (kind == 'S')
@@ -374,7 +400,7 @@ static inline bool pg_execute(struct pg *p, const char *portal, uint32_t max_row
 static inline bool pg_close(struct pg *p, char kind, const char *name)
 {
         if (kind == 'S')
-                p->statement[pg_place(name)].there = false;
+                pg_named(p, name)->there = false;
         else
                 p->portal[pg_place(name) & 1].there = false;
         if (kind == 'S' && !*name)

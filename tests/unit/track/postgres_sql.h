@@ -242,11 +242,10 @@ static inline bool pg_audit(struct pg *p, const char *sql)
 {
         const char *row[PG_SETTINGS + 2];
         char sum[8] = "0", sources[200] = "";
-        bool prepared = p->prepared || p->statement[1].there || p->statement[2].there;
         unsigned n = 1;
         row[0] = sum;
         if (strstr(sql, "EXISTS"))
-                snprintf(sum, sizeof sum, "%d", p->lock + 2 * p->now.listen + 4 * prepared +
+                snprintf(sum, sizeof sum, "%d", p->lock + 2 * p->now.listen + 4 * p->prepared +
                                                         8 * p->now.cursor + 16 * p->now.temp);
         for (const char *at = sql; (at = strstr(at, "current_setting(")); n++) {
                 char name[40];
@@ -305,6 +304,15 @@ static inline bool pg_prepared(struct pg *p, const char *sql, const struct pg_po
         if (pg_starts(sql, "DEALLOCATE ALL")) {
                 pg_deallocate_all(p);
                 return pg_done(p, "DEALLOCATE ALL");
+        }
+        if (pg_starts(sql, "DEALLOCATE \"")) {
+                char name[32];
+                pg_word(sql + 11, name, sizeof name);
+                struct pg_statement *s = pg_named(p, name);
+                if (!s->there)
+                        return pg_fail_named(p, "26000", name, "does not exist");
+                s->there = false;
+                return pg_done(p, "DEALLOCATE");
         }
         if (pg_starts(sql, "DEALLOCATE")) {
                 if (!p->prepared)

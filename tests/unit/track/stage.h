@@ -15,8 +15,11 @@ struct stage {
         struct track_server t;
         struct track_request q;         /* of the last request */
         enum track_verdict v;
+        struct texts *texts;
+        unsigned prepared;              /* how many statements a server may have */
         struct bytes before;            /* what went to the server ahead of requests, since it was read */
         struct bytes told;              /* what the client was told besides the server's replies */
+        size_t replaced;                /* bytes of the last request that something else was sent for */
         char fates[256], text[4096];
 };
 
@@ -48,7 +51,7 @@ static inline void stage_client(struct stage *s, const char *const *said)
         struct settings *known = reported_by_server(), *all = settings_ref(known);
         for (; said && said[0]; said += 2)
                 settings_put(&all, said[0], said[1]);
-        track_client_init(&s->c, all, known);
+        track_client_init(&s->c, all, known, s->texts, s->prepared);
         settings_unref(all);
         settings_unref(known);
 }
@@ -58,6 +61,8 @@ static inline void stage_open(struct stage *s, const char *const *said)
         memset(s, 0, sizeof *s);
         bytes_init(&s->before, 0);
         bytes_init(&s->told, 0);
+        s->texts = texts_new();
+        s->prepared = 100;
         stage_server(s);
         stage_client(s, said);
 }
@@ -66,6 +71,7 @@ static inline void stage_close(struct stage *s)
 {
         track_client_free(&s->c);
         track_server_free(&s->t);
+        texts_free(s->texts);
         bytes_free(&s->before);
         bytes_free(&s->told);
 }
@@ -98,7 +104,7 @@ static inline enum track_verdict ask_piece(struct stage *s, const uint8_t *m, si
                 return s->v;
         if (begins && s->t.aligned != s->c.wanted && track_idle(&s->t))
                 track_realign(&s->c, &s->t, &s->before, &s->told);
-        track_send(&s->c, &s->t, &s->q, &piece, &s->before);
+        s->replaced = track_send(&s->c, &s->t, &s->q, &piece, &s->before);
         return s->v;
 }
 

@@ -113,7 +113,7 @@ static void what_a_text_would_pin_is_known_without_a_server(void **state)
                          PIN_BIT(PIN_TEMP));
         assert_int_equal(pins_of("BEGIN; SET LOCAL work_mem = '1MB'; COMMIT"), 0);
         looked('P', "a\0LISTEN b\0\0", 13);
-        assert_int_equal(s.q.pins, PIN_BIT(PIN_LISTEN) | PIN_BIT(PIN_STATEMENT));
+        assert_int_equal(s.q.pins, PIN_BIT(PIN_LISTEN));
         looked('F', "\0\0\0\1\0\0\0\0\0", 10);
         assert_int_equal(s.q.pins, PIN_BIT(PIN_ADVISORY));
 }
@@ -164,21 +164,40 @@ static void an_execute_asks_for_the_pin_that_its_statement_needs(void **state)
 static void executing_a_named_statement_again_pins_again(void **state)
 {
         (void) state;
-        ask_parse(&s, "a", "SET work_mem = '1MB'");
+        ask_parse(&s, "a", "LISTEN a");
         ask_bind(&s, "", "a");
         ask_execute(&s, "");
         ask(&s, 'S');
-        says(&s, "1 2 C:SET ZI");
-        done(&s, "RESET work_mem", "C:RESET ZI");
-        assert_string_equal(reason(&s), "named prepared statement");
-        ask_bind(&s, "", "a");
-        ask_execute(&s, "");
-        ask_target(&s, 'C', 'S', "a");
-        ask(&s, 'S');
-        says(&s, "2 C:SET 3 ZI");
+        says(&s, "1 2 C:LISTEN ZI");
+        done(&s, "UNLISTEN a", "C:UNLISTEN ZI");
         assert_true(track_audit(&s.c, &s.t, &s.before));
         says(&s, "T D:0 C:SELECT_1 ZI");
-        assert_string_equal(reason(&s), "SET");
+        assert_true(lendable(&s));
+        ask_bind(&s, "", "a");
+        ask_execute(&s, "");
+        assert_int_equal(s.q.pins, PIN_BIT(PIN_LISTEN));
+        ask(&s, 'S');
+        says(&s, "2 C:LISTEN ZI");
+        assert_string_equal(reason(&s), "LISTEN");
+}
+
+static void what_other_named_statements_would_do_does_not_count(void **state)
+{
+        (void) state;
+        ask_parse(&s, "a", "SET jit = off");
+        ask_parse(&s, "b", "SELECT 1");
+        ask(&s, 'S');
+        says(&s, "1 1 ZI");
+        ask_bind(&s, "", "b");
+        ask_execute(&s, "");
+        ask(&s, 'S');
+        says(&s, "2 C:SELECT_1 ZI");
+        assert_true(lendable(&s));
+        ask_bind(&s, "", "a");
+        ask_execute(&s, "");
+        ask(&s, 'S');
+        says(&s, "2 C:SET ZI");
+        assert_string_equal(settings_get(s.c.touched, "jit"), "set");
 }
 
 static void executing_what_was_prepared_in_sql_pins_too(void **state)
@@ -228,8 +247,6 @@ static void an_end_of_a_named_statement_is_not_believed(void **state)
         ask_target(&s, 'C', 'S', "a");
         ask(&s, 'S');
         says(&s, "1 2 C:DISCARD_SEQUENCES 3 ZI");
-        assert_true(track_audit(&s.c, &s.t, &s.before));
-        says(&s, "T D:0 C:SELECT_1 ZI");
         assert_string_equal(reason(&s), "sequence value");
 }
 
@@ -419,6 +436,7 @@ int main(void)
                 TEST(nothing_is_pinned_before_it_is_sent),
                 TEST(an_execute_asks_for_the_pin_that_its_statement_needs),
                 TEST(executing_a_named_statement_again_pins_again),
+                TEST(what_other_named_statements_would_do_does_not_count),
                 TEST(executing_what_was_prepared_in_sql_pins_too),
                 TEST(an_end_counts_only_if_it_was_executed),
                 TEST(an_end_of_a_named_statement_is_not_believed),

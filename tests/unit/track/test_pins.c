@@ -209,12 +209,12 @@ static void the_answer_frees_what_is_not_there(void **state)
         see(SQL_LISTEN);
         see(SQL_ADVISORY);
         see(SQL_TEMP);
-        pins_add(&p, PIN_STATEMENT);
+        see(SQL_PREPARE);
         settled(PINS_MIXED);
         pins_audit_sent(&p);
         assert_false(pins_want_audit(&p));
         pins_audited(&p, 1 + 4);
-        assert_int_equal(p.kinds, PIN_BIT(PIN_ADVISORY) | PIN_BIT(PIN_STATEMENT));
+        assert_int_equal(p.kinds, PIN_BIT(PIN_ADVISORY) | PIN_BIT(PIN_PREPARE));
         pins_audited(&p, 0);
         assert_false(pins_hold(&p));
 }
@@ -234,13 +234,13 @@ static void the_answer_does_not_free_what_came_after_the_question(void **state)
 static void the_answer_pins_what_nobody_had_seen(void **state)
 {
         (void) state;
-        pins_add(&p, PIN_STATEMENT);
+        see(SQL_PREPARE);
         settled(PINS_MIXED);
         pins_audit_sent(&p);
         pins_audited(&p, 1 + 4);
-        assert_int_equal(p.kinds, PIN_BIT(PIN_ADVISORY) | PIN_BIT(PIN_STATEMENT));
+        assert_int_equal(p.kinds, PIN_BIT(PIN_ADVISORY) | PIN_BIT(PIN_PREPARE));
         settled(PINS_UNDONE);
-        assert_int_equal(p.kinds, PIN_BIT(PIN_ADVISORY) | PIN_BIT(PIN_STATEMENT));
+        assert_int_equal(p.kinds, PIN_BIT(PIN_ADVISORY) | PIN_BIT(PIN_PREPARE));
 }
 
 static void no_answer_changes_nothing(void **state)

@@ -262,39 +262,6 @@ static void a_query_ends_the_long_one_too(void **state)
         assert_true(lendable(&s));
 }
 
-static void a_named_one_pins_until_the_server_says_that_it_is_gone(void **state)
-{
-        (void) state;
-        ask_parse(&s, "s1", "SELECT 1");
-        assert_int_equal(s.q.pins, PIN_BIT(PIN_STATEMENT));
-        ask(&s, 'S');
-        says(&s, "1 ZI");
-        assert_string_equal(reason(&s), "named prepared statement");
-        assert_false(lendable(&s) || track_audit(&s.c, &s.t, &s.before));
-        ask_target(&s, 'C', 'S', "s1");
-        ask(&s, 'S');
-        says(&s, "3 ZI");
-        assert_false(lendable(&s));
-        assert_true(track_audit(&s.c, &s.t, &s.before));
-        assert_string_equal(says(&s, "T D:4 C:SELECT_1 ZI"), "ssss");
-        assert_false(lendable(&s));
-        done(&s, "DEALLOCATE ALL", "C:DEALLOCATE ZI");
-        assert_true(track_audit(&s.c, &s.t, &s.before));
-        assert_string_equal(says(&s, "T D:0 C:SELECT_1 ZI"), "ssss");
-        assert_true(lendable(&s));
-}
-
-static void a_named_one_that_failed_is_asked_about(void **state)
-{
-        (void) state;
-        ask_parse(&s, "s1", "SELEC 1");
-        ask(&s, 'S');
-        says(&s, "E ZI");
-        assert_true(track_audit(&s.c, &s.t, &s.before));
-        says(&s, "T D:0 C:SELECT_1 ZI");
-        assert_true(lendable(&s));
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -317,8 +284,6 @@ int main(void)
                 TEST(an_error_elsewhere_repeats_nothing),
                 TEST(a_long_one_pins_until_the_next),
                 TEST(a_query_ends_the_long_one_too),
-                TEST(a_named_one_pins_until_the_server_says_that_it_is_gone),
-                TEST(a_named_one_that_failed_is_asked_about),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

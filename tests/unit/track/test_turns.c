@@ -17,11 +17,11 @@ static int teardown(void **state)
         return 0;
 }
 
-/* Requests by letter: Q Query, F FunctionCall, S Sync, P Parse, U Parse of the unnamed, B Bind,
- * D Describe, E Execute, C Close, c CopyDone. */
+/* Requests by letter: Q Query, F FunctionCall, S Sync, P Parse, U Parse of the unnamed, N of a named
+ * one, B Bind, D Describe, E Execute, C Close, G of a named statement, c CopyDone. */
 static void sent(const char *letters)
 {
-        static const char kinds[] = "QFSPUBDECc";
+        static const char kinds[] = "QFSPUNBDECGc";
         for (; *letters; letters++)
                 turns_sent(&t, (enum turn_kind) (strchr(kinds, *letters) - kinds), TURN_CLIENT);
 }
@@ -371,6 +371,24 @@ static void what_would_change_the_unnamed_statement_is_seen_up_to_the_sync(void 
         assert_true(turns_change_unnamed(&t, false));
 }
 
+static void changes_of_named_statements_are_counted(void **state)
+{
+        (void) state;
+        assert_false(turns_at_change(&t));
+        sent("NBGSN");
+        assert_true(turns_at_change(&t));
+        assert_int_equal(turns_changes(&t), 3);
+        replied("12");
+        assert_true(turns_at_change(&t));
+        replied("E");
+        assert_int_equal(turns_changes(&t), 1);
+        assert_true(turns_will_end(&t));
+        replied("Z");
+        assert_false(turns_will_end(&t));
+        replied("1");
+        assert_int_equal(turns_changes(&t), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -402,6 +420,7 @@ int main(void)
                 TEST(the_ring_grows_and_turns),
                 TEST(owners_are_kept),
                 TEST(what_would_change_the_unnamed_statement_is_seen_up_to_the_sync),
+                TEST(changes_of_named_statements_are_counted),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

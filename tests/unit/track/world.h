@@ -46,6 +46,7 @@ struct world {
         struct world_client client[WORLD_CLIENTS];
         struct world_server server[WORLD_SERVERS];
         struct settings *known;         /* what servers report after login */
+        struct texts *texts;
         unsigned ledger[PG_OWNERS], ledger_directly[PG_OWNERS];
         int lives, turn, version;
         unsigned lent, cleaned, closed, audits, heard, held;    /* how much has happened */
@@ -95,6 +96,25 @@ static inline bool world_says_only_status(const struct bytes *b)
         return true;
 }
 
+/* The named statements that are there are those that the broker knows of, with these texts. */
+static inline void world_statements(struct world_server *s)
+{
+        size_t at = 0;
+        const char *name;
+        void *value;
+        unsigned known = 0, there = 0;
+        expect(s->track.prepared.change_count == 0);
+        for (unsigned i = 1; i < PG_NAMED; i++)
+                there += s->pg.statement[i].there;
+        while (s->track.prepared.there && map_next(s->track.prepared.there, &at, &name, &value)) {
+                struct prepared_one *one = value;
+                struct pg_statement *statement = pg_named(&s->pg, name);
+                expect(one->pending == 0 && ++known && statement->there);
+                expect(!one->text->key || strcmp(statement->sql, pg_without_padding((const char *) one->text->body)) == 0);
+        }
+        expect(s->track.soiled || known == there);
+}
+
 /* What the next one would find of others' sessions: nothing. */
 static inline void world_server_idles(struct world_server *s)
 {
@@ -111,7 +131,8 @@ static inline void world_server_idles(struct world_server *s)
         }
         if (!s->track.soiled)
                 expect(!p->now.listen && !p->now.temp && !p->now.cursor && !p->lock && !p->sequence &&
-                       !p->prepared && !p->statement[1].there && !p->statement[2].there);
+                       !p->prepared);
+        world_statements(s);
         s->state = SERVER_IDLE;
         p->borrower = PG_OWNERS;
 }
@@ -268,10 +289,10 @@ static inline void world_forward(struct world_client *c, const struct track_requ
         bytes_init(&tell, 0);
         if (piece->begins && t->aligned != c->track.wanted && track_idle(t))
                 track_realign(&c->track, t, &first, &tell);
-        track_send(&c->track, t, q, piece, &first);
+        size_t replaced = track_send(&c->track, t, q, piece, &first);
         world_send(&c->server->pg.in, &first);
         world_send(&c->heard, &tell);
-        bytes_append(&c->server->pg.in, piece->data, piece->size);
+        bytes_append(&c->server->pg.in, piece->data + replaced, piece->size - replaced);
 }
 
 /* False: not before a server is free. */
@@ -295,6 +316,9 @@ static inline bool world_request(struct world *w, struct world_client *c, const 
         if (!c->server && !world_lend(w, c))
                 return false;
         world_forward(c, &q, piece);
+        /* In a text that comes in pieces nobody prepares the server for a DEALLOCATE. */
+        if (piece->begins && !piece->ends && memmem(piece->data, piece->length, "DEALLOCATE", 10))
+                c->diverged = true;
         /* While it has a long unnamed statement, or nobody knows which requests a failed COPY has
          * swallowed, the server can't be asked what a RESET came to. */
         c->loose = c->loose || c->server->track.turns.lost ||
@@ -385,7 +409,7 @@ static inline void world_read_server(struct world *w, struct world_server *s, si
                 n = bytes_length(&s->pg.out);
         while (at < n) {
                 enum frame_verdict v = frame_next(&s->cutter, &frame_from_server,
-                                                  bytes_data(&s->pg.out) + at, n - at, WORLD_HOLD, &piece);
+                                                  bytes_data(&s->pg.out) + at, n - at, 4 * WORLD_HOLD, &piece);
                 expect(v != FRAME_BAD);
                 if (v == FRAME_SHORT)
                         break;

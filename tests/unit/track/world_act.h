@@ -45,6 +45,8 @@ static const struct world_text {
         {'y', "PREPARE p AS SELECT set_config('work_mem', '1MB', false)"},
         {'z', "EXECUTE p"},
         {'A', "DEALLOCATE p"},
+        {'1', "DEALLOCATE \"1\""},
+        {'2', "DEALLOCATE ALL"},
         {'B', "SELECT nextval('s')"},
         {'C', "DISCARD SEQUENCES"},
         {'D', "INSERT INTO t VALUES (1)"},
@@ -133,6 +135,13 @@ static inline void world_parse(struct world_script *s, struct world_client *c, b
         char payload[4 * PG_TEXT + 200] = {0}, *p = payload;
         p = stpcpy(p, named ? world_name(world_digit(s), 3) : "") + 1;
         world_sql(s, c, pad, p);
+        /* Only of a short text that is executed at once, as the unnamed statement, is it known what it
+         * DEALLOCATEs. */
+        if (named && (strstr(p, "DEALLOCATE") || strstr(p, "DISCARD ALL")))
+                c->diverged = true;
+        /* What is wrong with it comes second if the statement that has the name must be brought first. */
+        if (named && c->direct.tx == 'F')
+                c->diverged = true;
         p += strlen(p) + 3;
         world_say(c, b, 'P', payload, (size_t) (p - payload));
 }
@@ -152,6 +161,9 @@ static inline void world_target(struct world_client *c, char type, bool statemen
 {
         char payload[8] = {statement ? 'S' : 'P'};
         if (type == 'D' && statement && name % 3 == 0 && c->direct.unnamed_unsure)
+                c->diverged = true;
+        /* It can't be brought to another server any more, even if it needs nothing but to be described. */
+        if (type == 'D' && statement && c->direct.tx == 'F')
                 c->diverged = true;
         strcpy(payload + 1, world_name(name, statement ? 3 : 2));
         world_say(c, b, type, payload, 2 + strlen(payload + 1));
@@ -271,7 +283,7 @@ static inline void world_enter(struct world *w, struct world_client *c, unsigned
         struct settings *all = settings_ref(w->known);
         for (size_t at = 0; settings_next(asked, &at, &name, &value);)
                 settings_put(&all, name, value);
-        track_client_init(&c->track, all, w->known);
+        track_client_init(&c->track, all, w->known, w->texts, 2);
         settings_unref(asked);
         settings_unref(all);
         c->there = true;
@@ -389,6 +401,7 @@ static inline void world_play(const uint8_t *script, size_t size, struct world *
         for (int i = 0; i < WORLD_SERVERS; i++)
                 world_server_open(w, &w->server[i]);
         w->known = settings_ref(w->server[0].track.reported);
+        w->texts = texts_new();
         for (int i = 0; i < WORLD_CLIENTS; i++)
                 world_enter(w, &w->client[i], s.at < s.end ? world_digit(&s) : 0);
         while (s.at < s.end)
@@ -405,6 +418,7 @@ static inline void world_play(const uint8_t *script, size_t size, struct world *
                 pg_free(&w->server[i].pg);
         }
         settings_unref(w->known);
+        texts_free(w->texts);
 }
 
 #endif

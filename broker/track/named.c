@@ -1,0 +1,434 @@
+#include "track/named.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/expect.h"
+#include "base/own.h"
+#include "wire/compose.h"
+#include "wire/reply.h"
+#include "wire/request.h"
+
+#define NOBODY TEXTS_PREFIX "0"         /* a name that no statement has */
+
+/* ---- which statement ---- */
+
+/* The statement's name in a message of these kinds; "": the unnamed one, or a portal. */
+static const char *name_in(const struct frame_piece *piece)
+{
+        const uint8_t *p = frame_payload(piece);
+        size_t n = frame_payload_size(piece);
+        struct request_parse parse;
+        struct request_bind bind;
+        struct request_target target;
+        switch (piece->type) {
+        case 'P':
+                return request_parse(p, n, !piece->ends, &parse) == FRAME_READY ? parse.name : "";
+        case 'B':
+                return request_bind(p, n, !piece->ends, &bind) == FRAME_READY ? bind.statement : "";
+        default:
+                return request_target(p, n, &target) == FRAME_READY && target.kind == 'S' ? target.name : "";
+        }
+}
+
+static bool from_before(uint32_t pending, uint32_t batch, const struct track_server *t)
+{
+        return pending > 0 && batch != t->prepared.batch;
+}
+
+static bool dropping(const struct statements *s)
+{
+        return s->barrier || bytes_length(&s->deallocated);
+}
+
+bool named_changing(const struct track_client *c, const struct track_server *t)
+{
+        return dropping(&c->statements) || t->prepared.change_count > 0;
+}
+
+bool named_unsettled(const struct track_client *c, const struct track_server *t,
+                     const struct frame_piece *piece)
+{
+        const struct statement *s = statements_find(&c->statements, name_in(piece));
+        if (dropping(&c->statements))
+                return true;
+        if (!s)
+                return false;
+        if (from_before(s->pending, s->batch, t))
+                return true;
+        const struct prepared_one *one = s->text ? prepared_find(&t->prepared, s->text) : NULL;
+        return one && from_before(one->pending, one->batch, t);
+}
+
+/* ---- on the server ---- */
+
+static void pend(struct track_server *t, struct prepared_one *one)
+{
+        one->pending++;
+        one->batch = t->prepared.batch;
+}
+
+/* Notes a change that is sent; takes `name` and `before`. */
+static void change(struct track_server *t, enum turn_kind kind, enum turn_owner owner,
+                   struct prepared_change ch)
+{
+        ch.text = text_ref(ch.text);
+        prepared_sent(&t->prepared, &ch);
+        turns_sent(&t->turns, kind, owner);
+}
+
+/* Closes one that has not been used for long. */
+static void make_room(struct track_server *t, struct bytes *out)
+{
+        struct prepared_one *old = prepared_oldest(&t->prepared);
+        if (!old)
+                return;
+        compose_close(out, 'S', old->text->name);
+        change(t, TURN_FORGET, TURN_STATEMENT, (struct prepared_change){.text = old->text, .had = true});
+        prepared_remove(&t->prepared, old);
+}
+
+/* Before it is parsed: not there, with room for it. True: it was there. */
+static bool clear_place(struct track_server *t, struct text *x, struct bytes *out)
+{
+        struct prepared_one *one = prepared_find(&t->prepared, x);
+        if (!one) {
+                make_room(t, out);
+                return false;
+        }
+        compose_close(out, 'S', x->name);
+        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+        return true;
+}
+
+static void note_parse(struct track_server *t, struct text *x)
+{
+        struct prepared_one *one = prepared_find(&t->prepared, x);
+        if (!one)
+                one = prepared_add(&t->prepared, x);
+        prepared_use(&t->prepared, one);
+        pend(t, one);
+}
+
+/* The server has it, or will. */
+static void bring(struct track_server *t, struct text *x, struct bytes *out)
+{
+        struct prepared_one *one = prepared_find(&t->prepared, x);
+        if (one) {
+                prepared_use(&t->prepared, one);
+                return;
+        }
+        make_room(t, out);
+        compose_named_parse(out, x->name, x->body, x->size);
+        note_parse(t, x);
+        change(t, TURN_NAMED, TURN_STATEMENT, (struct prepared_change){.text = x, .parse = true});
+}
+
+/* ---- sending ---- */
+
+/* A message's head with another name in it; `head` bytes of the old one are replaced. */
+static size_t put_head(const struct frame_piece *piece, const char *first, const char *name,
+                       const char *old, size_t head, struct bytes *out)
+{
+        compose_head(out, piece->type, (uint32_t) (piece->length - 1 - strlen(old) + strlen(name)));
+        bytes_append(out, first, head - FRAME_HEADER - strlen(old) - 1);
+        bytes_append(out, name, strlen(name) + 1);
+        return head;
+}
+
+static void pend_name(struct track_client *c, const struct track_server *t, const char *name)
+{
+        struct statement *s = statements_find(&c->statements, name);
+        s->pending++;
+        s->batch = t->prepared.batch;
+}
+
+/* The client has that name already: the server says so, of its own. (If it did not, the statement that
+ * others share would be another one now: then nobody may have that server any more.) */
+static size_t send_doomed(struct track_client *c, struct track_server *t, const char *name,
+                          const struct frame_piece *piece, struct bytes *before)
+{
+        struct text *x = statements_find(&c->statements, name)->text;
+        bring(t, x, before);
+        change(t, TURN_NAMED, TURN_CLIENT,
+               (struct prepared_change){.name = own_string(name), .before = text_ref(x), .doomed = true});
+        pend_name(c, t, name);
+        return put_head(piece, "", x->name, name, FRAME_HEADER + strlen(name) + 1, before);
+}
+
+static size_t send_parse(struct track_client *c, struct track_server *t, struct text_marks marks,
+                         const char *name, const struct frame_piece *piece, struct bytes *before)
+{
+        struct statements *s = &c->statements;
+        size_t head = FRAME_HEADER + strlen(name) + 1;
+        if (statements_meaning(s, name))
+                return send_doomed(c, t, name, piece, before);
+        bool share = statements_share(s, piece);
+        struct text *x = share ? texts_share(s->texts, piece->data + head, piece->size - head, marks)
+                               : texts_alone(s->texts, marks);
+        bool had = share && clear_place(t, x, before);
+        put_head(piece, "", x->name, name, head, before);
+        note_parse(t, x);
+        struct prepared_change ch = {.name = own_string(name), .text = x, .parse = true, .had = had};
+        ch.before = statements_put(s, name, x);         /* which holds x now */
+        pend_name(c, t, name);
+        if (!share)
+                pins_add(&c->pins, PIN_STATEMENT);
+        change(t, TURN_NAMED, TURN_CLIENT, ch);
+        return head;
+}
+
+static size_t send_bind(struct track_client *c, struct track_server *t, struct text *x,
+                        const char *name, const struct frame_piece *piece, struct bytes *before)
+{
+        struct statements *s = &c->statements;
+        const char *portal = (const char *) frame_payload(piece);
+        size_t head = FRAME_HEADER + strlen(portal) + 1 + strlen(name) + 1;
+        statements_mark(&s->portals, x->marks.effects, x->marks.pins);
+        if (!*portal) {
+                s->bound = false;
+                s->bound_named = true;
+                s->bound_marks = x->marks;
+        }
+        bring(t, x, before);
+        put_head(piece, portal, x->name, name, head, before);
+        turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
+        return head;
+}
+
+static size_t send_describe(struct track_server *t, struct text *x, const char *name,
+                            const struct frame_piece *piece, struct bytes *before)
+{
+        bring(t, x, before);
+        put_head(piece, "S", x->name, name, piece->size, before);
+        turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
+        return piece->size;
+}
+
+/* The statement stays where it is, for others, unless it is this client's alone. */
+static size_t send_forget(struct track_client *c, struct track_server *t, struct text *x,
+                          const char *name, const struct frame_piece *piece, struct bytes *before)
+{
+        struct prepared_one *one = prepared_find(&t->prepared, x);
+        bool alone = !x->key;
+        compose_close(before, 'S', alone ? x->name : NOBODY);
+        struct prepared_change ch = {.name = own_string(name), .had = alone && one};
+        ch.text = alone ? x : NULL;
+        change(t, TURN_FORGET, TURN_CLIENT, (ch.before = text_ref(x), ch));
+        if (alone && one)
+                prepared_remove(&t->prepared, one);
+        text_unref(statements_put(&c->statements, name, NULL));
+        pend_name(c, t, name);
+        return piece->size;
+}
+
+/* A name that means nothing goes on as it is, so that the server can say so; unless it is one of the
+ * broker's. */
+static size_t send_unknown(struct track_server *t, const char *name, const struct frame_piece *piece,
+                           struct bytes *before)
+{
+        static const enum turn_kind kinds[] = {['B'] = TURN_BIND, ['D'] = TURN_DESCRIBE, ['C'] = TURN_CLOSE};
+        const char *first = (const char *) frame_payload(piece);
+        turns_sent(&t->turns, kinds[piece->type], TURN_CLIENT);
+        if (strncmp(name, TEXTS_PREFIX, sizeof TEXTS_PREFIX - 1) != 0)
+                return 0;
+        return put_head(piece, first, NOBODY, name, (size_t) (name + strlen(name) + 1 - (const char *) piece->data),
+                        before);
+}
+
+size_t named_send(struct track_client *c, struct track_server *t, struct text_marks marks,
+                  const struct frame_piece *piece, struct bytes *before)
+{
+        const char *name = name_in(piece);
+        if (piece->type == 'P')
+                return send_parse(c, t, marks, name, piece, before);
+        struct text *x = statements_meaning(&c->statements, name);
+        if (!x)
+                return send_unknown(t, name, piece, before);
+        if (piece->type == 'B')
+                return send_bind(c, t, x, name, piece, before);
+        if (piece->type == 'D')
+                return send_describe(t, x, name, piece, before);
+        return send_forget(c, t, x, name, piece, before);
+}
+
+/* The server must have something of the client's name that it can drop: an empty statement, since that
+ * is parsed even in a transaction that has failed. */
+void named_deallocate(struct track_client *c, struct track_server *t, struct bytes *before)
+{
+        struct bytes *names = &c->statements.deallocated;
+        size_t size = bytes_length(names);
+        if (c->statements.dropping)
+                c->statements.dropped = t->prepared.batch;
+        c->statements.dropping = false;
+        const char *name = (const char *) bytes_data(names) + c->statements.deallocating;
+        for (; c->statements.deallocating < size; c->statements.deallocating += strlen(name) + 1) {
+                name = (const char *) bytes_data(names) + c->statements.deallocating;
+                compose_close(before, 'S', name);
+                turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+                compose_named_parse(before, name, (const uint8_t *) "\0\0", 3);
+                turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
+        }
+}
+
+/* ---- answers ---- */
+
+static void settle_name(struct track_client *c, const char *name)
+{
+        struct statement *s = c && name ? statements_find(&c->statements, name) : NULL;
+        if (!s)
+                return;
+        s->pending -= s->pending > 0;
+        statements_tidy(&c->statements, name);
+}
+
+/* Only what no other server can have pins. */
+static void drop_pin(struct track_client *c)
+{
+        if (c && !c->statements.alone)
+                pins_drop(&c->pins, PIN_STATEMENT);
+}
+
+static void settle_one(struct track_server *t, const struct prepared_change *ch)
+{
+        struct prepared_one *one = ch->text && ch->parse ? prepared_find(&t->prepared, ch->text) : NULL;
+        if (one)
+                one->pending -= one->pending > 0;
+}
+
+bool named_done(struct track_client *c, struct track_server *t)
+{
+        struct prepared_change ch = prepared_answered(&t->prepared);
+        bool possible = !ch.doomed;
+        settle_one(t, &ch);
+        settle_name(c, ch.name);
+        drop_pin(c);
+        prepared_change_free(&ch);
+        return possible;
+}
+
+/* The server does not have it; what was sent later goes by that. */
+static void not_there(struct track_server *t, const struct text *x, struct prepared_one *one)
+{
+        struct prepared *p = &t->prepared;
+        for (uint32_t i = 0; i < p->change_count; i++)
+                p->changes[i].had = p->changes[i].had && p->changes[i].text != x;
+        if (!one->pending)
+                prepared_remove(p, one);
+}
+
+/* What was sent last is taken back first. `failed`: the server looked at it, else it was skipped. */
+static void take_back(struct track_client *c, struct track_server *t, struct prepared_change *ch, bool failed)
+{
+        struct prepared_one *one = ch->text ? prepared_find(&t->prepared, ch->text) : NULL;
+        settle_one(t, ch);
+        if (ch->parse && one && (!ch->had || failed))
+                not_there(t, ch->text, one);
+        else if (!ch->parse && ch->text && ch->had && !one)
+                prepared_add(&t->prepared, ch->text);
+        if (c && ch->name) {
+                text_unref(statements_put(&c->statements, ch->name, TAKE(ch->before)));
+                settle_name(c, ch->name);
+        }
+        prepared_change_free(ch);
+}
+
+void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bool failed)
+{
+        struct prepared *p = &t->prepared;
+        expect(n <= p->change_count);
+        for (uint32_t i = n; i > 0; i--)
+                take_back(c, t, &p->changes[i - 1], failed && i == 1);
+        p->change_count -= n;
+        memmove(p->changes, p->changes + n, p->change_count * sizeof *p->changes);
+        drop_pin(c);
+}
+
+/* The client's name of the statement that the broker calls so. */
+static const char *name_of(const struct statements *s, const char *own, size_t size)
+{
+        size_t at = 0;
+        const char *name;
+        void *value;
+        while (s->by_name && map_next(s->by_name, &at, &name, &value)) {
+                const struct text *x = ((const struct statement *) value)->text;
+                if (x && strlen(x->name) == size && memcmp(x->name, own, size) == 0)
+                        return name;
+        }
+        return NULL;
+}
+
+bool named_error(const struct track_client *c, const struct frame_piece *piece, struct bytes *extra)
+{
+        static const char quoted[] = "\"" TEXTS_PREFIX;
+        if (!frame_whole(piece))
+                return false;
+        const char *end = (const char *) piece->data + piece->size;
+        const char *at = memmem(piece->data, piece->size, quoted, sizeof quoted - 1);
+        const char *close = at ? memchr(at + 1, '"', (size_t) (end - at - 1)) : NULL;
+        const char *name = close ? name_of(&c->statements, at + 1, (size_t) (close - at - 1)) : NULL;
+        if (!name)
+                return false;
+        OWN(free) char *from = own_text(at, (size_t) (close - at + 1));
+        OWN(free) char *to = own_format("\"%s\"", name);
+        return compose_error_renamed(extra, piece->data, piece->size, from, to);
+}
+
+/* The first change behind it of each statement and name can't bring back what was before. */
+static void forget_before(struct track_client *c, struct track_server *t, bool seen)
+{
+        struct prepared *p = &t->prepared;
+        for (uint32_t i = 0; i < p->change_count; i++) {
+                struct prepared_change *ch = &p->changes[i];
+                struct prepared_one *one = ch->text ? prepared_find(p, ch->text) : NULL;
+                struct statement *s = ch->name ? statements_find(&c->statements, ch->name) : NULL;
+                ch->had = ch->had && one && (one->seen || !seen);
+                if (s && !s->seen && seen && !ch->doomed)
+                        text_unref(TAKE(ch->before));
+                if (one)
+                        one->seen = seen;
+                if (s)
+                        s->seen = seen;
+        }
+}
+
+/* All are gone, here and there. */
+static void clear(struct track_client *c, struct track_server *t)
+{
+        prepared_clear(&t->prepared);
+        statements_clear(&c->statements);
+        forget_before(c, t, true);
+        forget_before(c, t, false);
+        drop_pin(c);
+}
+
+void named_complete(struct track_client *c, struct track_server *t, const char *tag)
+{
+        struct bytes *names = &c->statements.deallocated;
+        if (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0) {
+                clear(c, t);
+        } else if (strcmp(tag, "DEALLOCATE") == 0 && bytes_length(names)) {
+                OWN(free) char *name = own_string((const char *) bytes_data(names));
+                struct statement *s = statements_find(&c->statements, name);
+                bytes_consume(names, strlen(name) + 1);
+                c->statements.deallocating -= strlen(name) + 1;
+                OWN(text_unref) struct text *x = s && !s->pending ? statements_put(&c->statements, name, NULL) : NULL;
+                t->soiled = t->soiled || (x && !x->key);        /* nobody's any more, but still there */
+                statements_tidy(&c->statements, name);
+                drop_pin(c);
+        }
+}
+
+void named_settle(struct track_client *c, struct track_server *t)
+{
+        const uint8_t *names = bytes_data(&c->statements.deallocated);
+        size_t size = bytes_length(&c->statements.deallocated);
+        for (size_t at = 0; at < size; at += strlen((const char *) names + at) + 1) {
+                struct statement *s = statements_find(&c->statements, (const char *) names + at);
+                if (s)
+                        s->freed = false;
+                t->soiled = true;       /* an empty statement may be left under that name */
+        }
+        bytes_free(&c->statements.deallocated);
+        c->statements.deallocating = 0;
+        c->statements.barrier = false;
+}

@@ -1,0 +1,58 @@
+/* The named statements that one server connection has, by what was sent to it, and what of that is not
+ * answered yet: an error in the extended protocol takes back all that was sent up to the next Sync. */
+#ifndef PGB_TRACK_PREPARED_H
+#define PGB_TRACK_PREPARED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/list.h"
+#include "base/map.h"
+#include "track/texts.h"
+
+/* A statement that a server has, or will have when it gets to what was sent. */
+struct prepared_one {
+        struct list link;               /* of `recent` */
+        struct text *text;
+        uint32_t pending, batch;        /* changes not answered yet; the batch of the last */
+        bool seen;                      /* by whoever walks over changes */
+};
+
+/* What is to be answered: a change on the server, of what a client's name means, or both. */
+struct prepared_change {
+        char *name;                     /* the client's; NULL: the broker's own business */
+        struct text *before;            /* what the client's name meant, NULL: nothing */
+        struct text *text;              /* that is parsed or closed on the server; NULL: none */
+        bool parse;                     /* else closed */
+        bool had;                       /* the server had it before */
+        bool doomed;                    /* it must fail: the client has that name already */
+};
+
+struct prepared {
+        struct map *there;              /* text's name -> struct prepared_one; NULL: none ever */
+        struct list recent;             /* used last first; not those of one client alone */
+        unsigned count, max;            /* of these */
+        uint32_t batch;                 /* Syncs sent */
+        struct prepared_change *changes;
+        uint32_t change_count, change_room;
+};
+
+void prepared_init(struct prepared *p);
+void prepared_free(struct prepared *p);
+/* NULL: the server does not have it. */
+struct prepared_one *prepared_find(const struct prepared *p, const struct text *x);
+/* It is used: it goes last when room is needed. */
+void prepared_use(struct prepared *p, struct prepared_one *one);
+/* It is being parsed; it was not there. */
+struct prepared_one *prepared_add(struct prepared *p, struct text *x);
+void prepared_remove(struct prepared *p, struct prepared_one *one);
+/* The one to close for room, NULL: there is room, or all are in use. */
+struct prepared_one *prepared_oldest(const struct prepared *p);
+/* All that is not pending is gone: DEALLOCATE ALL. */
+void prepared_clear(struct prepared *p);
+/* A change is being sent: takes its references. */
+void prepared_sent(struct prepared *p, const struct prepared_change *change);
+/* Takes away the first. */
+struct prepared_change prepared_answered(struct prepared *p);
+void prepared_change_free(struct prepared_change *c);
+
+#endif

@@ -1,0 +1,93 @@
+#include "track/texts.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/bytes.h"
+#include "base/expect.h"
+#include "base/map.h"
+
+struct texts {
+        struct map *shared;             /* key -> struct text, not held */
+        uint64_t last;                  /* number of the newest */
+        size_t alone;
+};
+
+struct texts *texts_new(void)
+{
+        struct texts *t = own_new(struct texts);
+        t->shared = map_new(NULL);
+        return t;
+}
+
+void texts_free(struct texts *t)
+{
+        if (!t)
+                return;
+        expect(map_count(t->shared) == 0 && t->alone == 0);
+        map_free(t->shared);
+        free(t);
+}
+
+static struct text *make(struct texts *t, size_t size, struct text_marks marks)
+{
+        struct text *x = own_alloc(sizeof *x + size);
+        x->texts = t;
+        x->holders = 1;
+        x->marks = marks;
+        x->size = size;
+        snprintf(x->name, sizeof x->name, TEXTS_PREFIX "%llu", (unsigned long long) ++t->last);
+        return x;
+}
+
+/* The parameter types as hexadecimal digits, then the text: it has no NUL in it. */
+static char *key_of(const uint8_t *body, size_t size)
+{
+        struct bytes key;
+        size_t text = strlen((const char *) body);
+        bytes_init(&key, 0);
+        for (size_t i = text + 1; i < size; i++)
+                bytes_format(&key, "%02x", body[i]);
+        bytes_append(&key, ":", 1);
+        bytes_append(&key, body, text);
+        char *s = bytes_string(&key);
+        bytes_free(&key);
+        return s;
+}
+
+struct text *texts_share(struct texts *t, const uint8_t *body, size_t size, struct text_marks marks)
+{
+        OWN(free) char *key = key_of(body, size);
+        struct text *x = map_get(t->shared, key);
+        if (x)
+                return text_ref(x);
+        x = make(t, size, marks);
+        memcpy(x->body, body, size);
+        x->key = TAKE(key);
+        map_put(t->shared, x->key, x);
+        return x;
+}
+
+struct text *texts_alone(struct texts *t, struct text_marks marks)
+{
+        t->alone++;
+        return make(t, 0, marks);
+}
+
+struct text *text_ref(struct text *x)
+{
+        if (x)
+                x->holders++;
+        return x;
+}
+
+void text_unref(struct text *x)
+{
+        if (!x || --x->holders > 0)
+                return;
+        if (x->key)
+                map_remove(x->texts->shared, x->key);
+        else
+                x->texts->alone--;
+        free(x->key);
+        free(x);
+}

@@ -1,0 +1,40 @@
+/* The texts of named prepared statements, shared by all clients of a pool: the same text with the same
+ * parameter types is one statement on a server, whoever prepared it, under a name of the broker's. */
+#ifndef PGB_TRACK_TEXTS_H
+#define PGB_TRACK_TEXTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/own.h"
+
+#define TEXTS_PREFIX "pgbroker_"        /* of the names on servers; 0 is nobody's */
+#define TEXTS_MAX    65536              /* bytes of a text that is shared; a longer one stays where it is */
+
+/* What texts do: bits of enum sql_effect, and of the kinds of pins they bring. */
+struct text_marks {
+        uint32_t effects, pins;
+};
+
+struct text {
+        struct texts *texts;
+        uint32_t holders;
+        struct text_marks marks;
+        char name[32];
+        char *key;                      /* NULL: of one client alone, on one server; it has no body */
+        size_t size;
+        uint8_t body[];                 /* of its Parse message, behind the name */
+};
+
+struct texts *texts_new(void);
+void texts_free(struct texts *t);       /* no text may be held; NULL is fine */
+/* The text whose Parse message has this body; the caller holds it. */
+struct text *texts_share(struct texts *t, const uint8_t *body, size_t size, struct text_marks marks);
+/* One that nobody shares. */
+struct text *texts_alone(struct texts *t, struct text_marks marks);
+struct text *text_ref(struct text *x);  /* NULL is fine */
+void text_unref(struct text *x);
+
+OWN_DEFINE(struct text, text_unref)
+
+#endif

@@ -1,0 +1,201 @@
+/* Part of track: a client's message is sent. */
+#include "track/track_parts.h"
+
+#include <string.h>
+#include "track/named.h"
+#include "wire/compose.h"
+
+/* The unnamed statement that a Bind or Describe means must be the client's own. */
+static void bring_unnamed(struct track_client *c, struct track_server *t, struct bytes *before)
+{
+        static const uint8_t close_unnamed[] = {'C', 0, 0, 0, 6, 'S', 0};
+        struct statements *s = &c->statements;
+        if (s->here || !turns_heeded(&t->turns))
+                return;
+        statements_come(s);
+        if (s->size) {
+                bytes_append(before, s->message, s->size);
+                turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
+        } else {
+                bytes_append(before, close_unnamed, sizeof close_unnamed);
+                turns_sent(&t->turns, TURN_CLOSE, TURN_REPARSE);
+        }
+}
+
+void track_drop_unnamed(struct track_client *c)
+{
+        statements_forget(&c->statements);
+        statements_come(&c->statements);
+        pins_drop(&c->pins, PIN_UNNAMED);
+}
+
+static void send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
+                       const struct frame_piece *piece, struct bytes *before)
+{
+        if (turns_heeded(&t->turns)) {
+                t->unsynced = false;
+                track_drop_unnamed(c);
+                look_apply(c, t, r, piece, true);
+                named_deallocate(c, t, before);
+        }
+        turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
+}
+
+static void remember_unnamed(struct track_client *c, const struct track_request *r,
+                             const struct frame_piece *piece)
+{
+        struct statements *s = &c->statements;
+        track_drop_unnamed(c);
+        if (statements_fit(piece))
+                statements_remember(s, piece->data, piece->size);
+        else
+                pins_add(&c->pins, PIN_UNNAMED);
+        s->unnamed = r->marks;
+        statements_mark(&s->portals, r->marks.effects, r->marks.pins);
+}
+
+static void send_parse(struct track_client *c, struct track_server *t, const struct track_request *r,
+                       const struct frame_piece *piece)
+{
+        if (turns_heeded(&t->turns)) {
+                look_apply(c, t, r, piece, false);
+                remember_unnamed(c, r, piece);
+        }
+        turns_sent(&t->turns, TURN_UNNAMED, TURN_CLIENT);
+}
+
+/* Of a named statement. What the server won't heed goes as it is. */
+static size_t send_named(struct track_client *c, struct track_server *t, const struct track_request *r,
+                         const struct frame_piece *piece, struct bytes *before)
+{
+        static const uint8_t kinds[] = {['P'] = TURN_PARSE, ['B'] = TURN_BIND, ['D'] = TURN_DESCRIBE,
+                                        ['C'] = TURN_CLOSE};
+        if (!turns_heeded(&t->turns)) {
+                turns_sent(&t->turns, kinds[piece->type], TURN_CLIENT);
+                return 0;
+        }
+        if (piece->type == 'P') {
+                look_apply(c, t, r, piece, false);
+                statements_mark(&c->statements.named, r->marks.effects, r->marks.pins);
+        }
+        return named_send(c, t, r->marks, piece, before);
+}
+
+static void send_bind(struct track_client *c, struct track_server *t, const struct track_request *r,
+                      struct bytes *before)
+{
+        bring_unnamed(c, t, before);
+        /* The portal may outlive the statement. */
+        statements_mark(&c->statements.portals, c->statements.unnamed.effects,
+                        c->statements.unnamed.pins);
+        if (r->portal && turns_heeded(&t->turns)) {
+                c->statements.bound = c->statements.size > 0;
+                c->statements.bound_named = false;
+        }
+        turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
+}
+
+static void send_close(struct track_client *c, struct track_server *t, const struct track_request *r)
+{
+        if (r->unnamed && turns_heeded(&t->turns))
+                track_drop_unnamed(c);
+        turns_sent(&t->turns, TURN_CLOSE, TURN_CLIENT);
+}
+
+size_t track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
+                  const struct frame_piece *piece, struct bytes *before)
+{
+        t->inside = !piece->ends;
+        c->awaits = false;
+        if (!piece->begins) {
+                if (c->lexer && (piece->type == 'Q' || piece->type == 'P'))
+                        look_continue(c, t, piece);
+                return 0;
+        }
+        if (strchr("PBDEC", piece->type))
+                t->unsynced = true;
+        if (r->named)
+                return send_named(c, t, r, piece, before);
+        switch (piece->type) {
+        case 'Q':
+                send_query(c, t, r, piece, before);
+                break;
+        case 'P':
+                send_parse(c, t, r, piece);
+                break;
+        case 'B':
+                send_bind(c, t, r, before);
+                break;
+        case 'D':
+                if (r->unnamed)
+                        bring_unnamed(c, t, before);
+                turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
+                break;
+        case 'E':
+                if (turns_heeded(&t->turns)) {
+                        look_execute(c, t, r);
+                        named_deallocate(c, t, before);
+                }
+                turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
+                break;
+        case 'C':
+                send_close(c, t, r);
+                break;
+        case 'S':
+                /* During a COPY it is ignored. */
+                t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
+                t->prepared.batch++;
+                statements_synced(&c->statements);
+                turns_sent(&t->turns, TURN_SYNC, TURN_CLIENT);
+                break;
+        case 'F':
+                /* A function by its number: it may do anything that a function can. */
+                if (turns_heeded(&t->turns)) {
+                        pins_add(&c->pins, PIN_ADVISORY);
+                        c->pins.doubt = true;
+                        t->unsynced = false;
+                }
+                turns_sent(&t->turns, TURN_FUNCTION, TURN_CLIENT);
+                break;
+        case 'c':
+        case 'f':
+                turns_sent(&t->turns, TURN_COPY_END, TURN_CLIENT);
+                break;
+        default:
+                break;
+        }
+        return 0;
+}
+
+static const char fail_as_canceled[] =
+        "DO $pgbroker$ BEGIN RAISE EXCEPTION 'canceling statement due to user request' "
+        "USING ERRCODE = 'query_canceled'; END $pgbroker$";
+
+/* In the extended protocol: only the error reaches the client, and the server skips to its Sync. */
+static void cancel_extended(struct track_client *c, struct track_server *t, struct bytes *instead)
+{
+        static const uint8_t bind[] = {'B', 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0};
+        static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
+        compose_parse(instead, "", fail_as_canceled, sizeof fail_as_canceled - 1);
+        bytes_append(instead, bind, sizeof bind);
+        bytes_append(instead, execute, sizeof execute);
+        turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
+        turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
+        turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
+        statements_go(&c->statements);
+        t->unsynced = true;
+}
+
+void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead)
+{
+        if (t->turns.skipping)
+                return;                 /* the server would not even have looked at it */
+        if (type != 'Q' && type != 'F') {
+                cancel_extended(c, t, instead);
+                return;
+        }
+        compose_query(instead, fail_as_canceled);
+        turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
+        track_drop_unnamed(c);
+        t->unsynced = false;
+}

@@ -1,0 +1,381 @@
+/* A client's named statements are there on whichever server it has. */
+#include "stage.h"
+#include "track/named.h"
+
+static struct stage s;
+
+static int setup(void **state)
+{
+        (void) state;
+        stage_open(&s, NULL);
+        lend(&s, false);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void) state;
+        stage_close(&s);
+        return 0;
+}
+
+/* The client has another server, that nobody had. */
+static void another_server(void)
+{
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        sent_first(&s);
+}
+
+static void prepare(const char *name, const char *sql)
+{
+        ask_parse(&s, name, sql);
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        sent_first(&s);
+}
+
+static void run(const char *name)
+{
+        ask_bind(&s, "", name);
+        ask_execute(&s, "");
+        ask(&s, 'S');
+}
+
+/* The bytes that went to the server for the client's last request, its own rest not among them. */
+static bool last_names(const char *name)
+{
+        size_t n = bytes_length(&s.before), length = strlen(name) + 1;
+        return memmem(bytes_data(&s.before), n, name, length) != NULL;
+}
+
+static void a_name_is_the_brokers_own_on_the_server(void **state)
+{
+        (void) state;
+        ask_parse(&s, "s1", "SELECT 1");
+        assert_int_equal(s.q.pins, 0);
+        assert_true(last_names("pgbroker_1"));
+        assert_int_equal(s.replaced, 5 + 3);
+        bytes_free(&s.before);
+        ask_bind(&s, "p", "s1");
+        assert_true(last_names("pgbroker_1"));
+        assert_int_equal(s.replaced, 5 + 2 + 3);
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "1 2 ZI"), "fff");
+        assert_true(lendable(&s));
+}
+
+static void another_server_gets_it_first_and_the_client_does_not_hear_of_it(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        another_server();
+        run("s1");
+        assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT 1 B");
+        assert_string_equal(says(&s, "1 2 C:SELECT_1 ZI"), "sfff");
+        run("s1");
+        assert_string_equal(sent_first(&s), "B");
+        assert_string_equal(says(&s, "2 C:SELECT_1 ZI"), "fff");
+        assert_true(lendable(&s));
+}
+
+static void describe_brings_it_too(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        another_server();
+        ask_target(&s, 'D', 'S', "s1");
+        assert_true(last_names("pgbroker_1"));
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "1 t T ZI"), "sfff");
+}
+
+static void the_same_text_is_one_statement(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        lend(&s, false);
+        ask_parse(&s, "other", "SELECT 1");
+        assert_string_equal(sent_first(&s), "C P:pgbroker_1=");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "3 1 ZI"), "sff");
+        run("other");
+        assert_true(last_names("pgbroker_1"));
+        says(&s, "2 C:SELECT_1 ZI");
+        bytes_free(&s.before);
+        ask_parse(&s, "third", "SELECT 2");
+        assert_string_equal(sent_first(&s), "P:pgbroker_2=");
+}
+
+static void types_make_another_one(void **state)
+{
+        static const char typed[] = "s2\0SELECT $1\0\0\1\0\0\0\27";
+        (void) state;
+        prepare("s1", "SELECT $1");
+        ask_bytes(&s, 'P', typed, sizeof typed - 1);
+        assert_true(last_names("pgbroker_2"));
+}
+
+static void a_parse_that_fails_leaves_nothing(void **state)
+{
+        (void) state;
+        ask_parse(&s, "s1", "SELEC 1");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "E ZI"), "ff");
+        assert_true(lendable(&s));
+        assert_null(statements_find(&s.c.statements, "s1"));
+        assert_int_equal(s.t.prepared.count, 0);
+        prepare("s1", "SELECT 1");
+        assert_int_equal(s.t.prepared.count, 1);
+}
+
+static void what_was_skipped_was_not_done(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_bind(&s, "", "nowhere");
+        ask_parse(&s, "s2", "SELECT 2");
+        ask_target(&s, 'C', 'S', "s1");
+        ask_parse(&s, "s1", "SELECT 3");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "E ZI"), "ff");
+        assert_null(statements_find(&s.c.statements, "s2"));
+        bytes_free(&s.before);
+        run("s1");
+        assert_true(last_names("pgbroker_1"));
+        assert_int_equal(s.t.prepared.count, 1);
+}
+
+static void a_name_that_is_taken_is_refused_with_the_clients_name(void **state)
+{
+        static const char refusal[] = "SERROR\0VERROR\0C42P05\0Mprepared statement \"pgbroker_1\" already exists\0";
+        uint8_t m[200];
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_parse(&s, "s1", "SELECT 2");
+        ask(&s, 'S');
+        memcpy(m + 5, refusal, sizeof refusal);
+        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_non_null(memmem(bytes_data(&s.told), bytes_length(&s.told), "\"s1\" already exists", 20));
+        says(&s, "ZI");
+        bytes_free(&s.told);
+        bytes_free(&s.before);
+        run("s1");
+        assert_true(last_names("pgbroker_1"));
+}
+
+static void were_it_not_refused_nobody_may_have_that_server(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_parse(&s, "s1", "SELECT 2");
+        assert_string_equal(says(&s, "1"), "b");
+}
+
+static void close_frees_the_name_and_leaves_the_statement_to_others(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_target(&s, 'C', 'S', "s1");
+        assert_true(last_names("pgbroker_0"));
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "3 ZI"), "ff");
+        assert_null(statements_find(&s.c.statements, "s1"));
+        assert_int_equal(s.t.prepared.count, 1);
+        bytes_free(&s.before);
+        ask_bind(&s, "", "s1");
+        assert_int_equal(s.replaced, 0);
+        assert_string_equal(sent_first(&s), "");
+}
+
+static void a_name_of_the_brokers_own_is_nobodys(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_bind(&s, "", "pgbroker_1");
+        assert_true(last_names("pgbroker_0"));
+        assert_false(last_names("pgbroker_1"));
+}
+
+static void what_was_used_least_makes_room(void **state)
+{
+        (void) state;
+        track_client_free(&s.c);
+        s.prepared = 2;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        prepare("s1", "SELECT 1");
+        prepare("s2", "SELECT 2");
+        run("s1");
+        says(&s, "2 C:SELECT_1 ZI");
+        sent_first(&s);
+        ask_parse(&s, "s3", "SELECT 3");
+        assert_string_equal(sent_first(&s), "C P:pgbroker_3=");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "3 1 ZI"), "sff");
+        run("s2");
+        assert_string_equal(sent_first(&s), "C P:pgbroker_2=SELECT 2 B");
+        assert_string_equal(says(&s, "3 1 2 C:SELECT_1 ZI"), "ssfff");
+        assert_int_equal(s.t.prepared.count, 2);
+}
+
+static void making_room_that_was_skipped_did_not_happen(void **state)
+{
+        (void) state;
+        track_client_free(&s.c);
+        s.prepared = 1;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        prepare("s1", "SELECT 1");
+        ask_bind(&s, "", "nowhere");
+        ask_parse(&s, "s2", "SELECT 2");
+        ask(&s, 'S');
+        says(&s, "E ZI");
+        sent_first(&s);
+        run("s1");
+        assert_string_equal(sent_first(&s), "B");
+}
+
+static void what_one_sync_may_have_undone_is_waited_for(void **state)
+{
+        (void) state;
+        ask_parse(&s, "s1", "SELECT 1");
+        ask_bind(&s, "", "s1");
+        assert_int_equal(s.v, TRACK_FORWARD);
+        ask(&s, 'S');
+        ask_bind(&s, "", "s1");
+        assert_int_equal(s.v, TRACK_WAIT);
+        assert_true(track_settling(&s.c, &s.t));
+        says(&s, "1 2 ZI");
+        assert_false(track_settling(&s.c, &s.t));
+        ask_bind(&s, "", "s1");
+        assert_int_equal(s.v, TRACK_FORWARD);
+}
+
+static void deallocate_finds_a_statement_of_that_name(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_query(&s, "DEALLOCATE s1");
+        assert_string_equal(sent_first(&s), "C P:s1=");
+        ask_bind(&s, "", "s1");
+        assert_int_equal(s.v, TRACK_WAIT);
+        assert_string_equal(says(&s, "3 1 C:DEALLOCATE ZI"), "ssff");
+        assert_null(statements_find(&s.c.statements, "s1"));
+        assert_true(lendable(&s) && !s.t.soiled);
+}
+
+static void a_deallocate_that_was_not_done_leaves_a_server_to_be_reset(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        done(&s, "SELECT 1/0; DEALLOCATE s1", "3 1 E ZI");
+        assert_non_null(statements_find(&s.c.statements, "s1"));
+        assert_true(s.t.soiled);
+}
+
+static void deallocate_all_leaves_nothing_here_or_there(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        done(&s, "DEALLOCATE ALL", "C:DEALLOCATE_ALL ZI");
+        assert_null(statements_find(&s.c.statements, "s1"));
+        assert_int_equal(s.t.prepared.count, 0);
+        prepare("s1", "SELECT 1");
+        done(&s, "DISCARD ALL", "C:DISCARD_ALL ZI");
+        assert_int_equal(s.t.prepared.count + statements_count(&s.c.statements), 0);
+        assert_true(lendable(&s));
+}
+
+static void a_full_reset_forgets_what_the_server_had(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        lend(&s, true);
+        says(&s, "C:RESET ZI");
+        sent_first(&s);
+        run("s1");
+        assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT 1 B");
+}
+
+static void a_plan_that_is_of_no_use_any_more_soils_the_server(void **state)
+{
+        static const char refusal[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0";
+        uint8_t m[200];
+        (void) state;
+        prepare("s1", "SELECT * FROM t");
+        run("s1");
+        memcpy(m + 5, refusal, sizeof refusal);
+        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_FORWARD);
+        says(&s, "ZI");
+        assert_true(s.t.soiled);
+}
+
+static void a_long_one_pins_until_it_is_closed(void **state)
+{
+        static uint8_t m[TEXTS_MAX + 100];
+        (void) state;
+        memset(m, ' ', sizeof m);
+        memcpy(m + 5, "s1\0SELECT 1", 11);
+        memcpy(m + sizeof m - 3, "\0\0\0", 3);
+        size_t size = put_header(m, 'P', sizeof m - 5);
+        ask_piece(&s, m, size, true, true, size, 'P');
+        assert_int_equal(s.q.pins, PIN_BIT(PIN_STATEMENT));
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        assert_string_equal(reason(&s), "long prepared statement");
+        bytes_free(&s.before);
+        ask_target(&s, 'C', 'S', "s1");
+        assert_true(last_names("pgbroker_1"));
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "3 ZI"), "ff");
+        assert_true(lendable(&s));
+}
+
+static void without_any_allowed_on_servers_each_pins(void **state)
+{
+        (void) state;
+        track_client_free(&s.c);
+        s.prepared = 0;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        ask_parse(&s, "s1", "SELECT 1");
+        assert_int_equal(s.q.pins, PIN_BIT(PIN_STATEMENT));
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        assert_false(lendable(&s));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(a_name_is_the_brokers_own_on_the_server),
+                TEST(another_server_gets_it_first_and_the_client_does_not_hear_of_it),
+                TEST(describe_brings_it_too),
+                TEST(the_same_text_is_one_statement),
+                TEST(types_make_another_one),
+                TEST(a_parse_that_fails_leaves_nothing),
+                TEST(what_was_skipped_was_not_done),
+                TEST(a_name_that_is_taken_is_refused_with_the_clients_name),
+                TEST(were_it_not_refused_nobody_may_have_that_server),
+                TEST(close_frees_the_name_and_leaves_the_statement_to_others),
+                TEST(a_name_of_the_brokers_own_is_nobodys),
+                TEST(what_was_used_least_makes_room),
+                TEST(making_room_that_was_skipped_did_not_happen),
+                TEST(what_one_sync_may_have_undone_is_waited_for),
+                TEST(deallocate_finds_a_statement_of_that_name),
+                TEST(a_deallocate_that_was_not_done_leaves_a_server_to_be_reset),
+                TEST(deallocate_all_leaves_nothing_here_or_there),
+                TEST(a_full_reset_forgets_what_the_server_had),
+                TEST(a_plan_that_is_of_no_use_any_more_soils_the_server),
+                TEST(a_long_one_pins_until_it_is_closed),
+                TEST(without_any_allowed_on_servers_each_pins),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
