@@ -60,6 +60,22 @@ class Replace(story.Story):
             except Exception as error:
                 complaints.append(repr(error))
 
+    @staticmethod
+    def psycopg_all_the_time(daemon, stop, counts, complaints):
+        """The same with a driver, if there is one: it connects in steps of its own."""
+        try:
+            import psycopg
+        except ImportError:
+            return
+        while not stop.is_set():
+            try:
+                with psycopg.connect(daemon.uri(connect_timeout=60), prepare_threshold=None) as client:
+                    if client.execute("SELECT 41 + %s", [1]).fetchone() != (42,):
+                        complaints.append("psycopg had a wrong answer")
+                counts.append(1)
+            except Exception as error:
+                complaints.append(repr(error))
+
     def test_over_and_over_under_load_it_costs_nobody_a_connection_or_a_transaction(self):
         with self.world(pool={"pool_size": 8}) as world:
             uri, seconds = world.first.uri(application_name="stays"), 3600
@@ -68,8 +84,8 @@ class Replace(story.Story):
                                      script=pgbench.READ_AND_ADD_IN_BLOCK),
                      pgbench.Pgbench(world.first.uri(), seconds=seconds, clients=2, rate=20, reconnect=True)]
             stop, counts, complaints = threading.Event(), [], []
-            threads = [threading.Thread(target=self.connects_all_the_time, args=(world.first, stop, counts, complaints))
-                       for _ in range(2)]
+            threads = [threading.Thread(target=call, args=(world.first, stop, counts, complaints))
+                       for call in (self.connects_all_the_time, self.psycopg_all_the_time)]
             for thread in threads:
                 thread.start()
             self.addCleanup(stop.set)
@@ -125,6 +141,19 @@ class Replace(story.Story):
             self.assertEqual(world.first.wait(), 0)
             self.until(lambda: not new.show("PREDECESSORS"), "the one before to be forgotten")
             world.broker = new
+
+    def test_what_a_client_has_pinned_goes_on_in_either_mode(self):
+        for mode in ("transaction", "session"):
+            with self.subTest(mode), self.world(pool={"pool_mode": mode}) as world:
+                with world.first.connect() as client:
+                    client.query("CREATE TEMP TABLE mine (x int)")
+                    client.query("LISTEN news")
+                    world.broker = self.replace(world)
+                    world.broker.connect().query("NOTIFY news, 'from the other side'")
+                    self.assertIn(b"from the other side", client.read_until("A")[-1][1])
+                    client.query("INSERT INTO mine VALUES (7)")
+                    self.assertEqual(client.query("SELECT x FROM mine").value(), "7")
+                self.assertEqual(world.first.wait(), 0)
 
     def servers(self, new, world):
         """Sessions in PostgreSQL that are not the new broker's."""
