@@ -108,7 +108,7 @@ class Replace(story.Story):
                 thread.join()
             for bench in loads:
                 self.assertIsNone(bench.child.poll(), bench.output.read_text())
-                bench.child.send_signal(signal.SIGINT)
+                bench.child.send_signal(signal.SIGTERM)
                 bench.child.wait(30)
                 self.assertNotRegex(bench.output.read_text(), r"error:|aborted|ERROR:|FATAL:")
             self.assertEqual(complaints, [])
