@@ -79,7 +79,7 @@ class Access(story.Story):
             strangers = [daemon.raw(uid=MALLORY) for _ in range(20)]
             daemon.connect(uid=ALICE).close()
             for stranger in strangers:
-                self.assertTrue(stranger.closed())
+                self.assertTrue(stranger.closed(20))
                 stranger.close(politely=False)
 
     def test_the_same_answer_for_what_is_forbidden_and_what_is_not_there(self):

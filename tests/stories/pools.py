@@ -90,7 +90,7 @@ class Sharing(Pool):
                 row = second.query("SELECT coalesce(current_setting('my.mark', true), ''), to_regclass('pg_temp.t'), "
                                    "(SELECT count(*) FROM pg_prepared_statements), "
                                    "(SELECT count(*) FROM pg_listening_channels()), "
-                                   "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')").rows
+                                   "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())").rows
                 self.assertEqual(row, [("", None, "0", "0", "0")])
 
     def test_a_transaction_of_a_client_that_vanished_is_rolled_back(self):
