@@ -36,7 +36,7 @@ struct log {
         char *queue; /* these five under the lock */
         size_t queued;
         bool hurry; /* the queue is not to wait for more */
-        bool closing, ended;
+        bool closing, ended, abandoned;
         char *batch; /* these five are the thread's */
         struct timespec window; /* its end */
         unsigned writes;        /* in it */
@@ -240,21 +240,16 @@ static void compose(struct line *l, enum log_format format, enum log_level level
 /* ---- The thread ---- */
 
 /* Waits until there is room, then writes no more than a pipe takes at once: so the thread is not
- * held by a reader that sleeps, except where another process writes to the same pipe. For that,
- * and for the wait itself, log_free() may cancel it here, and only here. */
+ * held by a reader that sleeps, except where another process writes to the same pipe. */
 static ssize_t write_some(int fd, const char *s, size_t n)
 {
         struct pollfd p = {.fd = fd, .events = POLLOUT};
-        int was, error;
         ssize_t written;
 
-        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &was);
         do {
                 poll(&p, 1, -1);
                 written = write(fd, s, n);
-                error = errno;
-        } while (written < 0 && (error == EINTR || error == EAGAIN));
-        pthread_setcancelstate(was, NULL);
+        } while (written < 0 && (errno == EINTR || errno == EAGAIN));
         return written;
 }
 
@@ -361,11 +356,20 @@ static bool gather(struct log *l)
         return l->queued > 0;
 }
 
+static void destroy(struct log *l)
+{
+        pthread_cond_destroy(&l->news);
+        pthread_cond_destroy(&l->end);
+        pthread_mutex_destroy(&l->lock);
+        free(l->queue);
+        free(l->batch);
+        free(l);
+}
+
 static void *run(void *arg)
 {
         struct log *l = arg;
 
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
         pthread_mutex_lock(&l->lock);
         while (gather(l)) {
                 char *batch = l->queue;
@@ -381,7 +385,10 @@ static void *run(void *arg)
         }
         l->ended = true;
         pthread_cond_signal(&l->end);
+        bool abandoned = l->abandoned;
         pthread_mutex_unlock(&l->lock);
+        if (abandoned)
+                destroy(l);
         return NULL;
 }
 
@@ -433,16 +440,17 @@ void log_free(struct log *l)
         pthread_cond_signal(&l->news);
         while (!l->ended && in_time)
                 in_time = pthread_cond_timedwait(&l->end, &l->lock, &until) == 0;
-        if (!l->ended)
-                pthread_cancel(l->thread);
+        bool ended = l->ended;
+        pthread_t thread = l->thread;
+        l->abandoned = !ended;
         pthread_mutex_unlock(&l->lock);
-        pthread_join(l->thread, NULL);
-        pthread_cond_destroy(&l->news);
-        pthread_cond_destroy(&l->end);
-        pthread_mutex_destroy(&l->lock);
-        free(l->queue);
-        free(l->batch);
-        free(l);
+        /* A thread that is held by a reader that sleeps frees the rest itself, if it ever ends. */
+        if (!ended) {
+                pthread_detach(thread);
+                return;
+        }
+        pthread_join(thread, NULL);
+        destroy(l);
 }
 
 void log_set(struct log *l, enum log_level level, enum log_format format)
