@@ -260,9 +260,9 @@ void named_deallocate(struct track_client *c, struct track_server *t, struct byt
         if (c->statements.dropping)
                 c->statements.dropped = t->prepared.batch;
         c->statements.dropping = false;
-        const char *name = (const char *) bytes_data(names) + c->statements.deallocating;
-        for (; c->statements.deallocating < size; c->statements.deallocating += strlen(name) + 1) {
-                name = (const char *) bytes_data(names) + c->statements.deallocating;
+        while (c->statements.deallocating < size) {
+                const char *name = (const char *) bytes_data(names) + c->statements.deallocating;
+                c->statements.deallocating += strlen(name) + 1;
                 compose_close(before, 'S', name);
                 turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
                 compose_named_parse(before, name, (const uint8_t *) "\0\0", 3);

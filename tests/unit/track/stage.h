@@ -105,6 +105,8 @@ static inline enum track_verdict ask_piece(struct stage *s, const uint8_t *m, si
         if (begins && s->t.aligned != s->c.wanted && track_idle(&s->t))
                 track_realign(&s->c, &s->t, &s->before, &s->told);
         s->replaced = track_send(&s->c, &s->t, &s->q, &piece, &s->before);
+        if (s->replaced)                /* what was put in its place is whole only with the rest */
+                bytes_append(&s->before, m + s->replaced, size - s->replaced);
         return s->v;
 }
 
