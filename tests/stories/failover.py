@@ -126,6 +126,26 @@ class Restarts(story.Story):
             idle.close()
             newcomer.close()
 
+    def test_a_long_outage_does_not_slow_the_tries_while_somebody_waits(self):
+        self.server.need_own()
+        with World(self.server) as world:
+            world.add("prod", pool={"pool_size": 2})
+            daemon = self.watch(world.start())
+            client = daemon.connect(timeout=60)
+            client.query("SELECT 1")
+
+            def tries():
+                return sum(int(row["count"]) for row in daemon.show("ERRORS", source="login"))
+            self.server.pause()
+            client.send(protocol.query("SELECT 1"))
+            self.until(lambda: tries() >= 6, "six tries", 30)
+            began = time.monotonic()
+            self.until(lambda: tries() >= 10, "four more", 30)
+            self.assertLess(time.monotonic() - began, 10)   # twice a second; pauses that doubled on: 18 s
+            self.server.resume()
+            client.answer()
+            client.close()
+
     def test_an_outage_that_outlasts_query_wait_timeout_is_told_with_its_reason(self):
         self.server.need_own()
         with World(self.server) as world:
@@ -401,7 +421,8 @@ class Lists(story.Story):
 
     def test_a_host_that_is_silent_leaves_time_for_the_others(self):
         with pg_standin.PgStandin(pg_standin.silent) as mute, World(self.server) as world:
-            environment = world.add("prod", pool={"pool_size": 2, "server_connect_timeout": "4s"},
+            environment = world.add("prod", pool={"pool_size": 2, "server_connect_timeout": "4s",
+                                                  "load_balance_hosts": "disable"},
                                     secret={"host": "127.0.0.1,localhost",
                                             "port": f"{mute.port},{self.server.port}"})
             daemon = self.watch(world.start(ready=False))
