@@ -357,7 +357,8 @@ static const char *name_of(const struct statements *s, const char *own, size_t s
         return NULL;
 }
 
-bool named_error(const struct track_client *c, const struct frame_piece *piece, struct bytes *extra)
+bool named_error(const struct track_client *c, const struct track_server *t, bool change,
+                 const struct frame_piece *piece, struct bytes *extra)
 {
         static const char quoted[] = "\"" TEXTS_PREFIX;
         if (!frame_whole(piece))
@@ -366,7 +367,9 @@ bool named_error(const struct track_client *c, const struct frame_piece *piece, 
         const char *at = memmem(piece->data, piece->size, quoted, sizeof quoted - 1);
         const char *close = at ? memchr(at + 1, '"', (size_t) (end - at - 1)) : NULL;
         const char *name = close ? name_of(&c->statements, at + 1, (size_t) (close - at - 1)) : NULL;
-        if (!name)
+        if (change && t->prepared.changes[0].doomed)
+                name = t->prepared.changes[0].name;     /* of several for this text, the one that is taken */
+        if (!close || !name)
                 return false;
         OWN(free) char *from = own_text(at, (size_t) (close - at + 1));
         OWN(free) char *to = own_format("\"%s\"", name);

@@ -28,8 +28,10 @@ void named_deallocate(struct track_client *c, struct track_server *t, struct byt
 bool named_done(struct track_client *c, struct track_server *t);
 /* An error takes back the first n changes; `failed`: the first of them is what failed. */
 void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bool failed);
-/* An error bears the broker's name of a statement: appends the same with the client's. False: it does not. */
-bool named_error(const struct track_client *c, const struct frame_piece *piece, struct bytes *extra);
+/* An error bears the broker's name of a statement: appends the same with the client's. False: it does not.
+ * `change`: it answers the first change. */
+bool named_error(const struct track_client *c, const struct track_server *t, bool change,
+                 const struct frame_piece *piece, struct bytes *extra);
 /* A command is complete. */
 void named_complete(struct track_client *c, struct track_server *t, const char *tag);
 /* All that was sent is answered, or what was sent up to the Sync is skipped. */

@@ -252,12 +252,13 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         bool changes = extended && turns_change_unnamed(turns, false);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
+        bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
+        bool clients = c && !restoring && owner != TURN_AUDIT;
+        bool renamed = clients && named_error(c, t, change, piece, extra);
         undo_changes(c, t, change);
-        if (owner == TURN_RESTORE || owner == TURN_CLEAN) {
+        if (restoring)
                 restore_refused(t, piece);
-                return TRACK_SWALLOW;
-        }
-        if (owner == TURN_AUDIT || !c)
+        if (!clients)
                 return TRACK_SWALLOW;
         t->span.error = true;
         if (extended && c->statements.dropped == t->prepared.batch - turns_syncs(turns))
@@ -268,7 +269,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
                 track_drop_unnamed(c);
         if (changes && !turns_change_unnamed(turns, true))
                 statements_go(&c->statements);
-        return named_error(c, piece, extra) ? TRACK_SWALLOW : TRACK_FORWARD;
+        return renamed ? TRACK_SWALLOW : TRACK_FORWARD;
 }
 
 /* A Sync that was sent ahead of the COPY is ignored: what ends the transaction is still to come. */
