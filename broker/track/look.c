@@ -212,13 +212,23 @@ static void begin_pieces(struct track_client *c, const struct settings *reported
         feed_pieces(p, sql, size);
 }
 
+static bool too_many(const struct statements *s, const struct frame_piece *piece, struct error *e)
+{
+        if (statements_count(s) < STATEMENTS_MAX ||
+            statements_find(s, (const char *) frame_payload(piece)))
+                return false;
+        error_set(e, "54000", "the session has %d named prepared statements, and may have no more", STATEMENTS_MAX);
+        error_hint(e, "Close those that are not needed, or prepare statements without a name.");
+        return true;
+}
+
 static enum track_verdict look_text(struct track_client *c, const struct track_server *t,
                                     const struct frame_piece *piece, struct track_request *out,
                                     struct error *e)
 {
         const char *sql;
         size_t size;
-        if (!text_of(piece, out, &sql, &size, e))
+        if (!text_of(piece, out, &sql, &size, e) || (out->named && too_many(&c->statements, piece, e)))
                 return TRACK_BAD;
         struct finding f = {.c = c, .reported = t ? t->reported : c->known};
         if (piece->ends) {

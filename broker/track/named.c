@@ -310,8 +310,8 @@ bool named_done(struct track_client *c, struct track_server *t)
 static void not_there(struct track_server *t, const struct text *x, struct prepared_one *one)
 {
         struct prepared *p = &t->prepared;
-        for (uint32_t i = 0; i < p->change_count; i++)
-                p->changes[i].had = p->changes[i].had && p->changes[i].text != x;
+        for (uint32_t i = 0; one->pending && i < p->change_count; i++)
+                prepared_change(p, i)->had = prepared_change(p, i)->had && prepared_change(p, i)->text != x;
         if (!one->pending)
                 prepared_remove(p, one);
 }
@@ -337,9 +337,9 @@ void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bo
         struct prepared *p = &t->prepared;
         expect(n <= p->change_count);
         for (uint32_t i = n; i > 0; i--)
-                take_back(c, t, &p->changes[i - 1], failed && i == 1);
+                take_back(c, t, prepared_change(p, i - 1), failed && i == 1);
+        p->change_first += n;
         p->change_count -= n;
-        memmove(p->changes, p->changes + n, p->change_count * sizeof *p->changes);
         drop_pin(c);
 }
 
@@ -367,8 +367,8 @@ bool named_error(const struct track_client *c, const struct track_server *t, boo
         const char *at = memmem(piece->data, piece->size, quoted, sizeof quoted - 1);
         const char *close = at ? memchr(at + 1, '"', (size_t) (end - at - 1)) : NULL;
         const char *name = close ? name_of(&c->statements, at + 1, (size_t) (close - at - 1)) : NULL;
-        if (change && t->prepared.changes[0].doomed)
-                name = t->prepared.changes[0].name;     /* of several for this text, the one that is taken */
+        if (change && prepared_change(&t->prepared, 0)->doomed)
+                name = prepared_change(&t->prepared, 0)->name;     /* of several for this text, the one that is taken */
         if (!close || !name)
                 return false;
         OWN(free) char *from = own_text(at, (size_t) (close - at + 1));
@@ -381,7 +381,7 @@ static void forget_before(struct track_client *c, struct track_server *t, bool s
 {
         struct prepared *p = &t->prepared;
         for (uint32_t i = 0; i < p->change_count; i++) {
-                struct prepared_change *ch = &p->changes[i];
+                struct prepared_change *ch = prepared_change(p, i);
                 struct prepared_one *one = ch->text ? prepared_find(p, ch->text) : NULL;
                 struct statement *s = ch->name ? statements_find(&c->statements, ch->name) : NULL;
                 ch->had = ch->had && one && (one->seen || !seen);

@@ -22,7 +22,7 @@ void prepared_init(struct prepared *p)
 void prepared_free(struct prepared *p)
 {
         for (uint32_t i = 0; i < p->change_count; i++)
-                prepared_change_free(&p->changes[i]);
+                prepared_change_free(prepared_change(p, i));
         free(p->changes);
         map_free(p->there);
         prepared_init(p);
@@ -95,19 +95,23 @@ void prepared_clear(struct prepared *p)
 
 void prepared_sent(struct prepared *p, const struct prepared_change *change)
 {
-        if (p->change_count == p->change_room) {
-                p->change_room = p->change_room ? 2 * p->change_room : 4;
-                p->changes = own_grow(p->changes, p->change_room * sizeof *p->changes);
+        if (p->change_first + p->change_count == p->change_room) {
+                if (p->change_first > p->change_room / 2 || (p->change_first && !p->change_count)) {
+                        memmove(p->changes, prepared_change(p, 0), p->change_count * sizeof *p->changes);
+                        p->change_first = 0;
+                } else {
+                        p->change_room = p->change_room ? 2 * p->change_room : 4;
+                        p->changes = own_grow(p->changes, p->change_room * sizeof *p->changes);
+                }
         }
-        p->changes[p->change_count++] = *change;
+        *prepared_change(p, p->change_count++) = *change;
 }
 
 struct prepared_change prepared_answered(struct prepared *p)
 {
         expect(p->change_count > 0);
-        struct prepared_change first = p->changes[0];
-        memmove(p->changes, p->changes + 1, --p->change_count * sizeof first);
-        return first;
+        p->change_count--;
+        return p->changes[p->change_first++];
 }
 
 void prepared_change_free(struct prepared_change *c)

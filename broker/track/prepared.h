@@ -33,7 +33,7 @@ struct prepared {
         unsigned count, max;            /* of these */
         uint32_t batch;                 /* Syncs sent */
         struct prepared_change *changes;
-        uint32_t change_count, change_room;
+        uint32_t change_first, change_count, change_room;
 };
 
 void prepared_init(struct prepared *p);
@@ -51,6 +51,10 @@ struct prepared_one *prepared_oldest(const struct prepared *p);
 void prepared_clear(struct prepared *p);
 /* A change is being sent: takes its references. */
 void prepared_sent(struct prepared *p, const struct prepared_change *change);
+static inline struct prepared_change *prepared_change(const struct prepared *p, uint32_t i)
+{
+        return &p->changes[p->change_first + i];
+}
 /* Takes away the first. */
 struct prepared_change prepared_answered(struct prepared *p);
 void prepared_change_free(struct prepared_change *c);

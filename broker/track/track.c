@@ -226,7 +226,7 @@ static bool is_fatal(const struct frame_piece *piece)
  * statements, too. */
 static void undo_changes(struct track_client *c, struct track_server *t, bool failed)
 {
-        uint32_t left = t->prepared.change_count ? turns_changes(&t->turns) : 0;
+        uint32_t left = t->turns.changes;
         if (left < t->prepared.change_count)
                 named_undone(c, t, t->prepared.change_count - left, failed);
 }

@@ -27,20 +27,32 @@ static void grow(struct turns *t)
         t->size = size;
 }
 
+static bool is_change(enum turn_kind kind)
+{
+        return kind == TURN_NAMED || kind == TURN_FORGET;
+}
+
 static void push(struct turns *t, enum turn_kind kind, enum turn_owner owner)
 {
         if (t->count == t->size)
                 grow(t);
         t->ring[(t->head + t->count++) & (t->size - 1)] = (uint8_t) (kind | owner << 4);
+        t->changes += is_change(kind);
+}
+
+static void drop_head(struct turns *t)
+{
+        expect(t->count > 0);
+        t->changes -= is_change(turns_kind(t));
+        t->head = (t->head + 1) & (t->size - 1);
+        t->count--;
 }
 
 /* Drops the head, and the ends of COPYs behind it that never began: nobody answers those. */
 static void pop(struct turns *t)
 {
         do {
-                expect(t->count > 0);
-                t->head = (t->head + 1) & (t->size - 1);
-                t->count--;
+                drop_head(t);
         } while (t->count > 0 && turns_kind(t) == TURN_COPY_END);
         t->answered = false;
 }
@@ -92,14 +104,6 @@ uint32_t turns_syncs(const struct turns *t)
         return n;
 }
 
-uint32_t turns_changes(const struct turns *t)
-{
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < t->count; i++)
-                n += kind_at(t, i) == TURN_NAMED || kind_at(t, i) == TURN_FORGET;
-        return n;
-}
-
 bool turns_change_unnamed(const struct turns *t, bool all)
 {
         for (uint32_t i = 0; i < t->count && (all || kind_at(t, i) != TURN_SYNC); i++) {
@@ -141,8 +145,7 @@ static void skip_to_sync(struct turns *t)
 {
         for (bool first = true; t->count > 0 && turns_kind(t) != TURN_SYNC; first = false) {
                 t->lost = t->lost || (t->stray && !first && turns_kind(t) != TURN_COPY_END);
-                t->head = (t->head + 1) & (t->size - 1);
-                t->count--;
+                drop_head(t);
         }
         t->skipping = t->count == 0;
 }
@@ -159,6 +162,7 @@ static void copy_in_begins(struct turns *t)
                 t->ahead += kind == TURN_SYNC;
                 if (kind != TURN_SYNC)
                         t->copy = COPY_NONE;
+                t->changes -= is_change(kind);
                 t->head = (t->head + 1) & (t->size - 1);
                 t->count--;
         }

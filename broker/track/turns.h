@@ -40,11 +40,14 @@ enum turn_owner {
         TURN_CLEAN                      /* nobody's any more: rolled back and reset before it is lent */
 };
 
-#define TURNS_MAX 65536                 /* more than this waits at the client's side */
+#define TURNS_MAX     65536             /* more than this waits at the client's side ... */
+#define TURNS_CHANGES 2048              /* ... or of changes: more than a server's buffer holds answers, so
+                                           that some come even if the client never asks for them */
 
 struct turns {
         uint8_t *ring;
         uint32_t head, count, size;     /* size is a power of two, or 0 */
+        uint32_t changes;               /* of named statements, among these */
         bool skipping;                  /* an error came and the Sync that ends it isn't sent yet */
         enum turns_copy { COPY_NONE, COPY_IN, COPY_OUT } copy;
         bool answered;                  /* the Query or FunctionCall at the head has had a reply */
@@ -60,7 +63,7 @@ void turns_free(struct turns *t);
 void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner);
 static inline bool turns_full(const struct turns *t)
 {
-        return t->count >= TURNS_MAX;
+        return t->count >= TURNS_MAX || t->changes >= TURNS_CHANGES;
 }
 /* Will the server do what is sent now? It skips to a Sync, or it is in a COPY and would give it up. */
 static inline bool turns_heeded(const struct turns *t)
@@ -88,8 +91,7 @@ bool turns_own_only(const struct turns *t);
 bool turns_owe_client(const struct turns *t, bool *now);
 bool turns_have(const struct turns *t, enum turn_kind kind);
 uint32_t turns_syncs(const struct turns *t);
-/* Changes of named statements that are not answered yet; is it one that is being answered? */
-uint32_t turns_changes(const struct turns *t);
+/* Is a change of a named statement being answered? */
 static inline bool turns_at_change(const struct turns *t)
 {
         return t->count > 0 && (turns_kind(t) == TURN_NAMED || turns_kind(t) == TURN_FORGET);

@@ -349,6 +349,38 @@ static void without_any_allowed_on_servers_each_pins(void **state)
         assert_false(lendable(&s));
 }
 
+static void more_names_than_anybody_needs_are_refused(void **state)
+{
+        char name[24];
+        (void) state;
+        for (int i = 0; i < STATEMENTS_MAX; i++) {
+                snprintf(name, sizeof name, "s%d", i);
+                ask_parse(&s, name, "SELECT 1");
+                says(&s, i ? "3 1" : "1");
+                bytes_free(&s.before);
+        }
+        assert_int_equal(s.v, TRACK_FORWARD);
+        ask_parse(&s, "one more", "SELECT 1");
+        assert_int_equal(s.v, TRACK_BAD);
+        ask_target(&s, 'C', 'S', "s7");
+        says(&s, "3");
+        ask_parse(&s, "one more", "SELECT 1");
+        assert_int_equal(s.v, TRACK_FORWARD);
+}
+
+static void only_so_many_changes_wait_for_answers(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        for (int i = 0; i < TURNS_CHANGES / 2; i++) {
+                assert_false(turns_full(&s.t.turns));
+                ask_target(&s, 'C', 'S', "s1");
+                ask_parse(&s, "s1", "SELECT 1");
+        }
+        assert_true(turns_full(&s.t.turns));
+        bytes_free(&s.before);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -375,6 +407,8 @@ int main(void)
                 TEST(a_plan_that_is_of_no_use_any_more_soils_the_server),
                 TEST(a_long_one_pins_until_it_is_closed),
                 TEST(without_any_allowed_on_servers_each_pins),
+                TEST(more_names_than_anybody_needs_are_refused),
+                TEST(only_so_many_changes_wait_for_answers),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
