@@ -125,6 +125,41 @@ static void bring(struct track_server *t, struct text *x, struct bytes *out)
 
 /* ---- sending ---- */
 
+/* What PostgreSQL reads a text by, when it is parsed: constants of dates and times, say, are made then. (A
+ * search_path that has changed makes it parse again by itself.) */
+static char *way_of(const struct track_client *c)
+{
+        static const char *const names[] = {"DateStyle", "TimeZone", "IntervalStyle", "client_encoding",
+                                            "standard_conforming_strings", "transform_null_equals",
+                                            "array_nulls", "xmloption"};
+        struct bytes way;
+        bytes_init(&way, 0);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                const char *value = settings_get(c->wanted, names[i]);
+                bytes_format(&way, "%s,", value ? value : "");
+        }
+        char *text = bytes_string(&way);
+        bytes_free(&way);
+        return text;
+}
+
+/* What the name means. If that was prepared under other parameters and must be parsed here now, it is
+ * another statement from here on: others share the first. */
+static struct text *as_it_reads_now(struct track_client *c, const struct track_server *t, const char *name)
+{
+        struct statements *s = &c->statements;
+        struct text *x = statements_meaning(s, name);
+        if (!x || !x->key || prepared_find(&t->prepared, x))
+                return x;
+        OWN(free) char *way = way_of(c);
+        struct statement *one = statements_find(s, name);
+        if (text_read_so(x, way) || one->pending)
+                return x;
+        struct text *now = texts_share(s->texts, way, x->body, x->size, x->marks);
+        text_unref(statements_put(s, name, now));
+        return now;
+}
+
 /* A message's head with another name in it; `head` bytes of the old one are replaced. */
 static size_t put_head(const struct frame_piece *piece, const char *first, const char *name,
                        const char *old, size_t head, struct bytes *out)
@@ -147,7 +182,7 @@ static void pend_name(struct track_client *c, const struct track_server *t, cons
 static size_t send_doomed(struct track_client *c, struct track_server *t, const char *name,
                           const struct frame_piece *piece, struct bytes *before)
 {
-        struct text *x = statements_find(&c->statements, name)->text;
+        struct text *x = as_it_reads_now(c, t, name);
         bring(t, x, before);
         change(t, TURN_NAMED, TURN_CLIENT,
                (struct prepared_change){.name = own_string(name), .before = text_ref(x), .doomed = true});
@@ -163,7 +198,8 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
         if (statements_meaning(s, name))
                 return send_doomed(c, t, name, piece, before);
         bool share = statements_share(s, piece);
-        struct text *x = share ? texts_share(s->texts, piece->data + head, piece->size - head, marks)
+        OWN(free) char *way = way_of(c);
+        struct text *x = share ? texts_share(s->texts, way, piece->data + head, piece->size - head, marks)
                                : texts_alone(s->texts, marks);
         bool had = share && clear_place(t, x, before);
         put_head(piece, "", x->name, name, head, before);
@@ -241,7 +277,7 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
         const char *name = name_in(piece);
         if (piece->type == 'P')
                 return send_parse(c, t, marks, name, piece, before);
-        struct text *x = statements_meaning(&c->statements, name);
+        struct text *x = as_it_reads_now(c, t, name);
         if (!x)
                 return send_unknown(t, name, piece, before);
         if (piece->type == 'B')

@@ -39,12 +39,13 @@ static struct text *make(struct texts *t, size_t size, struct text_marks marks)
         return x;
 }
 
-/* The parameter types as hexadecimal digits, then the text: it has no NUL in it. */
-static char *key_of(const uint8_t *body, size_t size)
+/* How it is read, the parameter types as hexadecimal digits, then the text: it has no NUL in it. */
+static char *key_of(const char *way, const uint8_t *body, size_t size)
 {
         struct bytes key;
         size_t text = strlen((const char *) body);
         bytes_init(&key, 0);
+        bytes_format(&key, "%s\n", way);
         for (size_t i = text + 1; i < size; i++)
                 bytes_format(&key, "%02x", body[i]);
         bytes_append(&key, ":", 1);
@@ -54,9 +55,16 @@ static char *key_of(const uint8_t *body, size_t size)
         return s;
 }
 
-struct text *texts_share(struct texts *t, const uint8_t *body, size_t size, struct text_marks marks)
+bool text_read_so(const struct text *x, const char *way)
 {
-        OWN(free) char *key = key_of(body, size);
+        size_t n = strlen(way);
+        return !x->key || (strncmp(x->key, way, n) == 0 && x->key[n] == '\n');
+}
+
+struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
+                         struct text_marks marks)
+{
+        OWN(free) char *key = key_of(way, body, size);
         struct text *x = map_get(t->shared, key);
         if (x)
                 return text_ref(x);

@@ -1,5 +1,6 @@
 /* The texts of named prepared statements, shared by all clients of a pool: the same text with the same
- * parameter types is one statement on a server, whoever prepared it, under a name of the broker's. */
+ * parameter types is one statement on a server, whoever prepared it, under a name of the broker's; as long
+ * as the parameters by which PostgreSQL reads a text are the same: '1/2/2026'::date is one day or another. */
 #ifndef PGB_TRACK_TEXTS_H
 #define PGB_TRACK_TEXTS_H
 
@@ -28,8 +29,11 @@ struct text {
 
 struct texts *texts_new(void);
 void texts_free(struct texts *t);       /* no text may be held; NULL is fine */
-/* The text whose Parse message has this body; the caller holds it. */
-struct text *texts_share(struct texts *t, const uint8_t *body, size_t size, struct text_marks marks);
+/* The text whose Parse message has this body, read in this `way`; the caller holds it. */
+struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
+                         struct text_marks marks);
+/* Was it read this way? One that nobody shares always was. */
+bool text_read_so(const struct text *x, const char *way);
 /* One that nobody shares. */
 struct text *texts_alone(struct texts *t, struct text_marks marks);
 struct text *text_ref(struct text *x);  /* NULL is fine */

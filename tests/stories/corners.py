@@ -206,6 +206,18 @@ class Statements(Corner):
                 client.send(protocol.bind() + protocol.execute() + protocol.sync())
                 self.assertEqual(client.collect().error.sqlstate, "26000")
 
+    def test_a_text_that_two_clients_prepare_means_what_each_of_them_reads_in_it(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(DateStyle="ISO, MDY") as american, daemon.connect(DateStyle="ISO, DMY") as european:
+                for client in (american, european):
+                    client.send(protocol.parse("SELECT '01/02/2026'::date", "day") + protocol.sync())
+                    client.answer()
+                for client, day in 2 * ((american, "2026-01-02"), (european, "2026-02-01")):
+                    client.send(protocol.bind((), "day") + protocol.execute() + protocol.sync())
+                    self.assertEqual(client.answer().value(), day)
+                self.assertEqual(daemon.show("PINS"), [])
+
     def test_a_row_description_larger_than_any_buffer_stays_whole(self):
         columns = ", ".join(f"1 AS {'c' * 55}{number}" for number in range(1600))
         with self.world(pool_size=1) as world:

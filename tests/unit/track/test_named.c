@@ -110,6 +110,28 @@ static void the_same_text_is_one_statement(void **state)
         assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT 2");
 }
 
+static void other_parameters_to_read_it_by_make_another_one(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT '1/2/2026'::date");
+        done(&s, "SET DateStyle = 'ISO, DMY'", "C:SET S:DateStyle=ISO,_DMY ZI");
+        run("s1");
+        assert_true(last_names("pgbroker_1"));          /* here it was read before, and means the same */
+        says(&s, "2 C:SELECT_1 ZI");
+        bytes_free(&s.before);
+        ask_parse(&s, "s2", "SELECT '1/2/2026'::date");
+        assert_true(last_names("pgbroker_2"));
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        says(&s, "C:SET S:DateStyle=ISO,_DMY ZI");
+        sent_first(&s);
+        run("s1");
+        assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT '1/2/2026'::date B");
+}
+
 static void types_make_another_one(void **state)
 {
         static const char typed[] = "s2\0SELECT $1\0\0\1\0\0\0\27";
@@ -390,6 +412,7 @@ int main(void)
                 TEST(another_server_gets_it_first_and_the_client_does_not_hear_of_it),
                 TEST(describe_brings_it_too),
                 TEST(the_same_text_is_one_statement),
+                TEST(other_parameters_to_read_it_by_make_another_one),
                 TEST(types_make_another_one),
                 TEST(a_parse_that_fails_leaves_nothing),
                 TEST(what_was_skipped_was_not_done),
