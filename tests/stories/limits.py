@@ -446,7 +446,10 @@ class Checks(Limited):
             with daemon.connect() as client:
                 client.query("SELECT 'one'")
                 client.query("SELECT 'two'")
-            self.assertEqual(standin.logins()[0].queries(), ["", "SELECT 'one'", "", "SELECT 'two'"])
+            queries = standin.logins()[0].queries()
+            if queries[:2] == ["", ""]:                 # the login had the server for a moment, too
+                queries = queries[1:]
+            self.assertEqual(queries, ["", "SELECT 'one'", "", "SELECT 'two'"])
 
     def test_an_empty_text_makes_no_test(self):
         standin, world = self.standin(pg_standin.serve, server_check_delay="0", server_check_query="")
