@@ -326,6 +326,7 @@ class Halves(Faults):
         with daemon.connect() as client:
             for _ in range(3):
                 self.assertEqual(client.query("SELECT 'odd'").value(), "SELECT 'odd'")
+                self.until(lambda: daemon.pool()["sv_idle"] == 0, "the server to be dropped")
                 self.assertEqual(client.query("SELECT 'next'").value(), "SELECT 'next'")
         _, daemon = self.standin(pg_standin.on_query("odd", self.half_close))
         with daemon.connect() as client:

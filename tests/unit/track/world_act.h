@@ -151,6 +151,9 @@ static inline void world_bind(struct world_client *c, unsigned portal, unsigned 
         char payload[16] = {0}, *p = payload;
         if (name % 3 == 0 && c->direct.unnamed_unsure)
                 c->diverged = true;
+        /* Through a named portal nobody knows what is DEALLOCATEd. */
+        if (portal % 2 && name % 3 == 0 && strstr(c->direct.statement[0].sql, "DEALLOCATE"))
+                c->diverged = true;
         p = stpcpy(p, world_name(portal, 2)) + 1;
         p = stpcpy(p, world_name(name, 3)) + 7;
         world_say(c, b, 'B', payload, (size_t) (p - payload));
