@@ -1,11 +1,9 @@
 #include "track/named.h"
 
-#include <stdio.h>
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
 #include "wire/compose.h"
-#include "wire/reply.h"
 #include "wire/request.h"
 
 #define NOBODY TEXTS_PREFIX "0"         /* a name that no statement has */
@@ -247,9 +245,9 @@ static size_t send_forget(struct track_client *c, struct track_server *t, struct
         struct prepared_one *one = prepared_find(&t->prepared, x);
         bool alone = !x->key;
         compose_close(before, 'S', alone ? x->name : NOBODY);
-        struct prepared_change ch = {.name = own_string(name), .had = alone && one};
-        ch.text = alone ? x : NULL;
-        change(t, TURN_FORGET, TURN_CLIENT, (ch.before = text_ref(x), ch));
+        change(t, TURN_FORGET, TURN_CLIENT,
+               (struct prepared_change){.name = own_string(name), .before = text_ref(x),
+                                        .text = alone ? x : NULL, .had = alone && one});
         if (alone && one)
                 prepared_remove(&t->prepared, one);
         text_unref(statements_put(&c->statements, name, NULL));
