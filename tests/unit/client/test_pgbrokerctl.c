@@ -247,8 +247,8 @@ static void the_same_as_json(void **state)
         assert_int_equal(r.status, 0);
         static const char *const words[] = {
                 "{\n  \"version\": \"pgbroker 0.1.0\",\n",
-                "  \"healthy\": true,\n  \"predecessors\": [],\n  \"environments\": [\n    {\n      \"name\": \"prod\",\n"
-                "      \"health\": \"ok\",\n      \"healthy\": true,\n      \"why\": null,\n",
+                ("  \"healthy\": true,\n  \"predecessors\": [],\n  \"environments\": [\n    {\n      \"name\": \"prod\",\n"
+                 "      \"health\": \"ok\",\n      \"healthy\": true,\n      \"why\": null,\n"),
                 "        \"waiting\": 1,\n        \"pinned\": 0,\n        \"longest_wait_s\": 3.000000,\n",
                 "          \"user\": \"\\\"\\\\\",\n",
                 "          \"application_name\": \"\\u001b\"\n",
