@@ -15,14 +15,14 @@
 
 /* Callers append whole lines to `queue` under the lock; the thread swaps it for its own empty
  * buffer and writes that one without the lock. So a caller waits for a memcpy at most.
- * Where there are many, news wait a moment for company: waking the thread and writing costs more than
- * the line, and there is a line for each client that connects. What is wrong is written at once. */
+ * The first line is written at once, and those behind it wait a moment for company: waking the thread
+ * and writing costs more than the line, and there is a line for each client that connects. What is wrong
+ * is written at once. */
 enum {
         QUEUE = 1 << 20, /* bytes; there are two of them, touched only as far as needed */
         LINE = 8192,     /* longer lines lose their last fields */
         VALUE = 2048,    /* longer values lose their end; counted after escaping */
         GATHER_MS = 20,
-        FEW = 8,         /* writes in that time before lines wait */
         CLOSING_MS = 500,
 };
 
@@ -39,7 +39,7 @@ struct log {
         bool closing, ended, abandoned;
         char *batch; /* these five are the thread's */
         struct timespec window; /* its end */
-        unsigned writes;        /* in it */
+        bool wrote;             /* in it */
         uint64_t reported;
         bool torn; /* what was written last lacks its newline */
 };
@@ -329,7 +329,7 @@ static struct timespec in_ms(long ms)
         return t;
 }
 
-/* Have there been more than FEW writes in this window? Opens a new one when it is over. */
+/* Is this not the first write in this window? Opens a new one when it is over. */
 static bool many(struct log *l)
 {
         struct timespec now = in_ms(0);
@@ -337,9 +337,11 @@ static bool many(struct log *l)
 
         if (now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec)) {
                 l->window = in_ms(GATHER_MS);
-                l->writes = 0;
+                l->wrote = false;
         }
-        return ++l->writes > FEW;
+        bool before = l->wrote;
+        l->wrote = true;
+        return before;
 }
 
 /* Waits for a line, and where there are many, for others; false at the end. Called with the lock. */

@@ -1,7 +1,7 @@
 /* One line an event, to stderr, without ever blocking the caller: lines go through a bounded
  * queue to a thread of the log's own; when the queue is full lines are dropped and counted, and
- * the count is logged when there is room again. Where there are many, lines below LOG_WARN wait for
- * others for up to 20 ms. Field values are escaped; nothing else is done to them, so never pass a
+ * the count is logged when there is room again. Lines below LOG_WARN that follow another one closely wait
+ * for others, up to 20 ms. Field values are escaped; nothing else is done to them, so never pass a
  * secret. */
 #ifndef PGB_BASE_LOG_H
 #define PGB_BASE_LOG_H
