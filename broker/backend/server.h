@@ -62,6 +62,7 @@ struct server {
         uint64_t since;                 /* loop ms: when it took its state */
         uint64_t began_us;              /* when its login began */
         uint64_t connected, expires;    /* loop ms */
+        uint64_t result_at;             /* loop ms: since when rows come that end no answer; 0 = they don't */
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool close_needed;              /* leaves at check-in */
         bool lent;                      /* at least once */

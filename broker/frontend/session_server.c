@@ -3,6 +3,8 @@
 #include <time.h>
 
 #define TRIALS 3                        /* servers on which the startup parameters are tried */
+#define LONG_RESULT_MS 10
+#define GULP 65536
 
 static const char again_hint[] = "Connect again; what was running may or may not have been done.";
 
@@ -124,6 +126,20 @@ void session_trial_failed(struct session *s)
 
 /* ---- from the server ---- */
 
+/* PostgreSQL writes 8 KiB at a time, and to be woken for each costs more than moving it. So a long result
+ * is taken in gulps once it has been coming for a while: what is still to come is a tenth later at most. */
+static void gulp(struct session *s, size_t n, bool goes_on)
+{
+        struct server *server = s->relay.server;
+        uint64_t now = loop_now(s->loop);
+        if (!goes_on)
+                server->result_at = 0;
+        else if (!server->result_at)
+                server->result_at = now;
+        else if (now - server->result_at >= LONG_RESULT_MS && n < GULP)
+                stream_rest(server_stream(server));
+}
+
 static size_t server_received(void *arg, const uint8_t *p, size_t n)
 {
         struct session *s = arg;
@@ -132,6 +148,7 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
         struct error e = {0};
         size_t used;
         bool owed = !turns_own_only(&server->track.turns), busy = !track_idle(&server->track);
+        uint32_t answers = r->answers;
         enum relay_verdict v = relay_replies(r, p, n, &used, &e);
         if (v == RELAY_BAD || v == RELAY_LOST) {
                 if (v == RELAY_BAD) {
@@ -163,6 +180,7 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
                 session_end(s, &e);
                 return n;
         }
+        gulp(s, n, owed && r->answers == answers);
         if ((owed || busy) && turns_own_only(&server->track.turns))
                 count_time(s, busy && track_idle(&server->track));
         if (track_quiet(&server->track) && used == n)

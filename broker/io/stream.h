@@ -47,6 +47,9 @@ void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 /* Offers kept input to received() again, later in the turn. */
 void stream_again(struct stream *s);
+/* Reads nothing for a millisecond, then what has come by then: for a peer that sends little at a time but
+ * much in all. Each wake-up costs more than moving a few KiB. */
+void stream_rest(struct stream *s);
 bool stream_paused(const struct stream *s);
 bool stream_blocked(const struct stream *s);            /* and not yet drained */
 size_t stream_waiting(const struct stream *s);          /* bytes noted or waiting to be sent */

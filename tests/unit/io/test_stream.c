@@ -11,6 +11,7 @@ struct place {
         int fd;
         int received, blocked, drained, ended;
         size_t take;                    /* so much of what comes is used up */
+        bool rests;                     /* after each piece, and the next is there already */
         struct bytes seen;
 };
 
@@ -21,6 +22,10 @@ static size_t received(void *arg, const uint8_t *p, size_t n)
 
         l->received++;
         bytes_append(&l->seen, p, used);
+        if (l->rests) {
+                assert_int_equal(write(l->fd, "next", 4), 4);
+                stream_rest(l->stream);
+        }
         return used;
 }
 
@@ -173,6 +178,44 @@ static void a_paused_one_hears_of_the_end_and_of_nothing_else(void **state)
         assert_int_equal(l->received, 0);
 }
 
+static void a_resting_one_is_woken_once_a_millisecond(void **state)
+{
+        struct place *l = *state;
+
+        l->rests = true;
+        assert_int_equal(write(l->fd, "next", 4), 4);
+        turns_for(l->loop, 50);
+        assert_in_range(l->received, 2, 60);
+        l->rests = false;
+
+        int before = l->received;
+
+        /* The last rest ends, and then every byte is heard of as before. */
+        assert_true(turns_until(l->loop, &l->received, before + 1, 2000));
+        assert_int_equal(write(l->fd, "next", 4), 4);
+        assert_true(turns_until(l->loop, &l->received, before + 2, 2000));
+}
+
+static void a_pause_outlasts_a_rest(void **state)
+{
+        struct place *l = *state;
+
+        stream_rest(l->stream);
+        stream_pause(l->stream);
+        assert_int_equal(write(l->fd, "abc", 3), 3);
+        turns_for(l->loop, 5);
+        assert_int_equal(l->received, 0);
+        stream_resume(l->stream);
+        assert_true(turns_until(l->loop, &l->received, 1, 2000));
+        stream_rest(l->stream);
+        close(l->fd);
+        l->fd = -1;
+        assert_true(turns_until(l->loop, &l->ended, 1, 2000));
+        stream_rest(l->stream);         /* too late, and no harm */
+        turns_for(l->loop, 3);
+        assert_int_equal(l->ended, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -183,6 +226,9 @@ int main(void)
                                                 set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_paused_one_hears_of_the_end_and_of_nothing_else,
                                                 set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_resting_one_is_woken_once_a_millisecond, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(a_pause_outlasts_a_rest, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
