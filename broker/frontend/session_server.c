@@ -18,6 +18,7 @@ void session_borrow(struct session *s, struct server *server)
         server->cancel_over = session_cancel_over;
         server->leave = session_leave_server;
         server->request_time = time(NULL);
+        server->result_at = 0;          /* of a client that left in the middle of a result */
         stream_retarget(server_stream(server), &server_events, s);
         s->wait.has_server = true;
         relay_attach(&s->relay, server, pool_must_reset(server, s->uid));
