@@ -40,6 +40,7 @@ struct pool_options {
         uint64_t server_connect_timeout;/* 15 s */
         uint64_t server_login_retry;    /* 15 s; never after 28P01 or 28000 */
         uint64_t pin_drain_timeout;     /* 300 s: how long a pin may hold a server that must go */
+        uint64_t pin_idle_timeout;      /* 0: how long a pinned client may say nothing */
         uint64_t message_timeout;       /* 30 s: a client stuck inside a message while it holds a server */
         uint64_t client_login_timeout;  /* 60 s: waiting for the client's own bytes */
         uint64_t client_idle_timeout;   /* 0 */
@@ -54,6 +55,7 @@ struct pool_options {
         enum balance load_balance_hosts;
         uint64_t dns_max_ttl;           /* 15 s */
         bool server_round_robin, server_fast_close;
+        bool pin_notice;                /* false: a client is told when it gets pinned */
         struct tcp_options tcp;
 };
 

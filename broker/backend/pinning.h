@@ -1,5 +1,6 @@
 /* Leave to pin: how many clients of a pool may hold a server beyond their transaction, who does,
- * and who waits for leave. Never all servers can be pinned, so that the others go on. */
+ * and who waits for leave. Never all servers can be pinned, so that the others go on: but where there is
+ * only one, since what pins (a temporary table, LISTEN) could else not be used at all. */
 #ifndef PGB_BACKEND_PINNING_H
 #define PGB_BACKEND_PINNING_H
 

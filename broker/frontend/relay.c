@@ -1,9 +1,11 @@
 #include "frontend/relay.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/audit.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
 
@@ -214,6 +216,36 @@ static bool reword_canceled(struct relay *r, const struct frame_piece *piece)
         return true;
 }
 
+/* Before the welcome no driver expects a notice. */
+void relay_notice(struct relay *r, const char *text)
+{
+        const char *least = r->track.wanted ? settings_get(r->track.wanted, "client_min_messages") : NULL;
+        struct bytes b;
+        if (r->muted || !relay_may_speak(r))
+                return;
+        if (least && (strcmp(least, "warning") == 0 || strcmp(least, "error") == 0))
+                return;
+        bytes_init(&b, 0);
+        compose_notice(&b, "00000", text);
+        send_own(r->client, &b);
+}
+
+/* Its answer ends, and with it what is pinned stays: the client hears of that before the end. */
+static void tell_pinned(struct relay *r)
+{
+        const struct pins *p = &r->track.pins;
+        char text[360], why[240];
+        if (!pins_hold(p))
+                r->pin_told = false;
+        if (!r->pin_notice || r->pin_told || !pins_hold(p) || !track_quiet(&r->server->track) ||
+            audit_wanted(&r->track))
+                return;
+        r->pin_told = true;
+        snprintf(text, sizeof text, "the session keeps its server connection from others from now on (%s)",
+                 pins_reasons(p, why, sizeof why));
+        relay_notice(r, text);
+}
+
 /* The client has all its answers, and what the server says now can't be one. */
 static bool nothing_open(const struct relay *r)
 {
@@ -230,6 +262,8 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
                 return RELAY_LOST;
         bytes_init(&extra, 0);
         enum track_verdict v = track_reply(&r->track, t, piece, &extra);
+        if (piece->type == 'Z')
+                tell_pinned(r);
         tell_client(r, &extra);
         if (v == TRACK_BAD)
                 return RELAY_BAD;

@@ -25,6 +25,8 @@ struct relay {
         struct error *canceled_for;     /* what the next 57014 of the server is worded as; NULL = its own */
         uint32_t answers, readies;      /* statements, and requests, that were answered to the client */
         bool may_pin;                   /* leave to pin was given */
+        bool pin_notice;                /* the client wants to be told that it is pinned ... */
+        bool pin_told;                  /* ... and has been */
         bool muted;                     /* the client is not welcomed yet: nothing goes to it */
         bool swallowing;                /* the rest of a message is for no server */
         bool fatal;                     /* no word of the broker's own may follow: the client has the
@@ -56,6 +58,8 @@ bool relay_audit(struct relay *r);
 /* The request that relay_requests() stopped at, for want of a server or of leave to pin, is not sent:
  * it will be answered as canceled when it is offered again. */
 void relay_cancel(struct relay *r);
+/* Tells the client something, if it may be told now and wants to hear of it. */
+void relay_notice(struct relay *r, const char *text);
 /* May the server go back now? */
 static inline bool relay_done(const struct relay *r)
 {

@@ -277,22 +277,9 @@ void session_wait_failed(struct pool_wait *w, const struct error *e)
         session_end(container_of(w, struct session, wait), e);
 }
 
-/* Before the welcome no driver expects a notice, and one in the middle of a server's message would be
- * taken for a part of that. */
 void session_wait_notify(struct pool_wait *w, const char *text)
 {
-        struct session *s = container_of(w, struct session, wait);
-        const struct settings *wanted = s->relay.track.wanted;
-        const char *least = wanted ? settings_get(wanted, "client_min_messages") : NULL;
-        struct bytes b;
-        if (s->relay.muted || !relay_may_speak(&s->relay))
-                return;
-        if (least && (strcmp(least, "warning") == 0 || strcmp(least, "error") == 0))
-                return;
-        bytes_init(&b, 0);
-        compose_notice(&b, "00000", text);
-        stream_send_copy(s->relay.client, bytes_data(&b), bytes_length(&b));
-        bytes_free(&b);
+        relay_notice(&container_of(w, struct session, wait)->relay, text);
 }
 
 /* ---- going ---- */

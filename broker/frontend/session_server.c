@@ -21,6 +21,7 @@ void session_borrow(struct session *s, struct server *server)
         server->result_at = 0;          /* of a client that left in the middle of a result */
         stream_retarget(server_stream(server), &server_events, s);
         s->wait.has_server = true;
+        s->relay.pin_notice = session_options(s)->pin_notice && !session_mode(s);
         relay_attach(&s->relay, server, pool_must_reset(server, s->uid));
         server->last_pid = s->pid;
         server->last_uid = s->uid;
@@ -41,7 +42,7 @@ void session_clock(struct session *s)
 
 static void release_pin(struct session *s)
 {
-        s->relay.may_pin = false;
+        s->relay.may_pin = s->relay.pin_told = false;
         pool_unpin(s->home->pool, &s->pin);
 }
 

@@ -8,6 +8,7 @@ enum timeout {
         TIMEOUT_NONE,
         TIMEOUT_TRIAL,                  /* the server does not answer what the client's login asks */
         TIMEOUT_IDLE,                   /* the client says nothing: outside of a transaction ... */
+        TIMEOUT_PIN,                    /* ... there, while it keeps a server from others ... */
         TIMEOUT_IDLE_TRANSACTION,       /* ... in one, or before its Sync ... */
         TIMEOUT_MESSAGE,                /* ... in the middle of a message */
         TIMEOUT_QUERY,
@@ -56,8 +57,11 @@ static struct due first_due(const struct session *s)
                 consider(&d, TIMEOUT_MESSAGE, s->heard_at, o->message_timeout);
         else if (server_awaits_client(&r->server->track))
                 consider(&d, TIMEOUT_IDLE_TRANSACTION, s->heard_at, o->idle_transaction_timeout);
-        else if (track_quiet(&r->server->track))
+        else if (track_quiet(&r->server->track)) {
                 consider(&d, TIMEOUT_IDLE, s->heard_at, o->client_idle_timeout);
+                if (s->pin.held && !session_mode(s))
+                        consider(&d, TIMEOUT_PIN, s->heard_at, o->pin_idle_timeout);
+        }
         return d;
 }
 
@@ -176,6 +180,18 @@ static void end_transaction(struct session *s, uint64_t limit)
         end(s, "25P04", "transaction_timeout: the transaction lasted for too long", limit);
 }
 
+static void end_pin(struct session *s, uint64_t limit)
+{
+        struct error e = {0};
+        char why[240];
+        error_set(&e, "57P05", "pin_idle_timeout: the session was idle for too long (%g s) while it kept a "
+                  "server connection from others (%s)", (double) limit / 1000,
+                  pins_reasons(&s->relay.track.pins, why, sizeof why));
+        error_hint(&e, "End such state when it is not needed any more (UNLISTEN, DROP, DISCARD ALL), or raise "
+                   "pin_idle_timeout.");
+        session_end(s, &e);
+}
+
 void session_patience_over(struct deadline *d)
 {
         struct session *s = container_of(d, struct session, patience);
@@ -200,6 +216,9 @@ void session_patience_over(struct deadline *d)
         case TIMEOUT_IDLE:
                 end(s, "57P05", "client_idle_timeout: the session was idle for too long",
                     o->client_idle_timeout);
+                break;
+        case TIMEOUT_PIN:
+                end_pin(s, o->pin_idle_timeout);
                 break;
         case TIMEOUT_IDLE_TRANSACTION:
                 end(s, "25P03", "idle_transaction_timeout: the transaction was idle for too long",

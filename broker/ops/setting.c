@@ -173,8 +173,9 @@ static const struct setting table[] = {
         DURATION(ENVIRONMENT, RELOAD, "pool.reserve_pool_timeout", "5s",
                  "How long a client waits before the reserve is used."),
         NUMBER(ENVIRONMENT, RELOAD, "pool.max_pinned", "0", 0, 10000,
-               "How many server connections may be pinned to clients; 0 is three quarters of "
-               "pool_size."),
+               "How many server connections may be pinned to clients, always fewer than pool_size; 0 is "
+               "three quarters of it. With a pool_size of 1 that one may be: else what pins could not be "
+               "used at all."),
         NUMBER(ENVIRONMENT, RELOAD, "pool.max_client_conn", "0", 0, 1000000,
                "How many clients may be connected to this environment; 0 sets no limit of its "
                "own."),
@@ -197,6 +198,11 @@ static const struct setting table[] = {
                  "refused credentials."),
         DURATION(ENVIRONMENT, RELOAD, "pool.pin_drain_timeout", "300s",
                  "How long a pin may hold a server connection that has to go."),
+        DURATION(ENVIRONMENT, RELOAD, "pool.pin_idle_timeout", "0",
+                 "How long a client that is pinned may send nothing before it is sent away (57P05). That it "
+                 "LISTENs is no activity, what it hears neither."),
+        BOOL(ENVIRONMENT, RELOAD, "pool.pin_notice", "false",
+             "Whether a client is told by a NOTICE that it is pinned from now on, and by what."),
         DURATION(ENVIRONMENT, RELOAD, "pool.message_timeout", "30s",
                  "How long a client may stop inside a message while it holds a server connection."),
         DURATION(ENVIRONMENT, RELOAD, "pool.client_login_timeout", "60s",

@@ -215,22 +215,25 @@ static const struct snapshot_column pins_columns[] = {
         {"client_id", 'q', "The client's number: id in SHOW CLIENTS."},
         {"pid", 'i', "The client's process."},
         {"uid", 'i', "The client's user, as the kernel says."},
-        {"reason", 's', "The session state that ties it to its server."},
+        {"reason", 's', "The kinds of session state that tie it to its server, as in ISOLATION.md."},
         {"age_s", 'q', "For how many seconds it has been tied."},
-        {"query", 's', "NULL: the texts of statements are not kept."},
+        {"query", 's', "The beginning of the statement that tied it, with ? for every constant: strings, numbers, "
+         "and what a SET sets; no comments. NULL: it was not seen as a whole (a message longer than 64 KiB, a "
+         "function called by its number), or can be read in two ways (standard_conforming_strings off)."},
 };
 
 static void pins_row(const struct session *s, struct snapshot_rows *r)
 {
         uint64_t now = loop_now(s->loop);
-        const char *reason = pins_reason(&s->relay.track.pins);
+        char reason[240];
+        pins_reasons(&s->relay.track.pins, reason, sizeof reason);
         snapshot_text(r, s->home->pool->environment);
         snapshot_count(r, s->id);
         snapshot_number(r, s->pid);
         snapshot_number(r, s->uid);
         snapshot_text(r, *reason ? reason : "a statement that may pin is under way");
         snapshot_count(r, now > s->pin.since ? (now - s->pin.since) / 1000 : 0);
-        snapshot_text(r, NULL);
+        snapshot_text(r, s->relay.track.pins.query);
         snapshot_end(r);
 }
 

@@ -357,7 +357,7 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
 
 /* ---- taking effect ---- */
 
-static void apply_text(struct track_client *c, const struct track_server *t,
+static void apply_text(struct track_client *c, const struct track_server *t, const struct track_request *r,
                        const struct frame_piece *piece, bool executed)
 {
         const char *sql;
@@ -366,6 +366,7 @@ static void apply_text(struct track_client *c, const struct track_server *t,
         struct track_request ignored;
         expect(text_of(piece, &ignored, &sql, &size, &e));
         struct finding f = {.c = c, .reported = t->reported, .apply = true, .executed = executed};
+        track_client_note(c, r->marks.pins, sql, size);
         read_text(&f, sql, size);
 }
 
@@ -385,7 +386,7 @@ void look_apply(struct track_client *c, const struct track_server *t, const stru
         if (!piece->ends)
                 apply_pieces(c, executed);
         else if (r->marks.effects)
-                apply_text(c, t, piece, executed);
+                apply_text(c, t, r, piece, executed);
 }
 
 bool look_continue(struct track_client *c, const struct track_server *t,
@@ -423,5 +424,5 @@ void look_execute(struct track_client *c, const struct track_server *t, const st
         }
         struct frame_piece parse = {.type = 'P', .begins = true, .ends = true, .messages = 1,
                                     .length = s->size, .data = s->message, .size = s->size};
-        apply_text(c, t, &parse, true);
+        apply_text(c, t, r, &parse, true);
 }

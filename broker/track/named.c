@@ -188,6 +188,14 @@ static size_t send_doomed(struct track_client *c, struct track_server *t, const 
         return put_head(piece, "", x->name, name, FRAME_HEADER + strlen(name) + 1, before);
 }
 
+static void pin_alone(struct track_client *c, const struct frame_piece *piece, size_t head)
+{
+        if (frame_whole(piece))
+                track_client_note(c, PIN_BIT(PIN_STATEMENT), (const char *) piece->data + head,
+                                  strlen((const char *) piece->data + head));
+        pins_add(&c->pins, PIN_STATEMENT);
+}
+
 static size_t send_parse(struct track_client *c, struct track_server *t, struct text_marks marks,
                          const char *name, const struct frame_piece *piece, struct bytes *before)
 {
@@ -206,7 +214,7 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
         ch.before = statements_put(s, name, x);         /* which holds x now */
         pend_name(c, t, name);
         if (!share)
-                pins_add(&c->pins, PIN_STATEMENT);
+                pin_alone(c, piece, head);
         change(t, TURN_NAMED, TURN_CLIENT, ch);
         return head;
 }
@@ -218,6 +226,8 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
         const char *portal = (const char *) frame_payload(piece);
         size_t head = FRAME_HEADER + strlen(portal) + 1 + strlen(name) + 1;
         statements_mark(&s->portals, x->marks.effects, x->marks.pins);
+        if (x->key)                     /* its Execute will pin */
+                track_client_note(c, x->marks.pins, (const char *) x->body, strlen((const char *) x->body));
         if (!*portal) {
                 s->bound = false;
                 s->bound_named = true;

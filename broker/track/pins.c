@@ -1,6 +1,9 @@
 #include "track/pins.h"
 
+#include <stdio.h>
 #include <string.h>
+#include "base/own.h"
+#include "wire/sqlbrief.h"
 
 /* Operators are named with their schema: the client's search_path has no say in the answer. Written so,
  * all bind alike, from the left: hence the parentheses. */
@@ -61,6 +64,12 @@ static uint32_t undone_kinds(void)
 void pins_init(struct pins *p)
 {
         memset(p, 0, sizeof *p);
+}
+
+void pins_free(struct pins *p)
+{
+        free(p->query);
+        pins_init(p);
 }
 
 /* A parameter of which the server can be asked does not pin. */
@@ -141,6 +150,12 @@ void pins_see(struct pins *p, enum sql_effect effect, const char *name)
                 see_end(p, effect);
 }
 
+static void forget_query(struct pins *p)
+{
+        if (!(p->query_kinds & p->kinds))
+                free(TAKE(p->query));
+}
+
 void pins_settle(struct pins *p, enum pins_outcome outcome)
 {
         if (outcome == PINS_DONE)
@@ -150,6 +165,7 @@ void pins_settle(struct pins *p, enum pins_outcome outcome)
         if (p->kinds && (p->ended & MAY_END || outcome != PINS_DONE))
                 p->doubt = true;
         p->fresh = p->ended = p->reset_kinds = 0;
+        forget_query(p);
 }
 
 bool pins_want_audit(const struct pins *p)
@@ -178,6 +194,7 @@ void pins_audited(struct pins *p, uint32_t bits)
                         p->kinds |= PIN_BIT(k);
                 unexplained &= ~kinds[k].bit;
         }
+        forget_query(p);
 }
 
 const char *pins_reason(const struct pins *p)
@@ -187,6 +204,59 @@ const char *pins_reason(const struct pins *p)
                         return kinds[k].label;
         }
         return "";
+}
+
+const char *pins_reasons(const struct pins *p, char *text, size_t size)
+{
+        size_t at = 0;
+        text[0] = '\0';
+        for (unsigned k = 0; k < PIN_KINDS && at < size; k++) {
+                if (!(p->kinds & PIN_BIT(k)))
+                        continue;
+                int n = snprintf(text + at, size - at, "%s%s", at ? ", " : "", kinds[k].label);
+                at += n > 0 ? (size_t) n : 0;
+        }
+        return text;
+}
+
+/* ---- which statement it was ---- */
+
+#define SHOWN 120                       /* bytes of a statement */
+
+static void found(void *arg, enum sql_effect effect, const char *name)
+{
+        int kind = pins_kind_of(effect, name);
+        *(uint32_t *) arg |= kind >= 0 ? PIN_BIT(kind) : 0;
+}
+
+static uint32_t kinds_in(const char *sql, size_t size)
+{
+        struct sqlword w;
+        uint32_t which = 0;
+        sqlword_init(&w, false, found, &which);
+        sqlword_feed(&w, sql, size);
+        sqlword_end(&w);
+        return which;
+}
+
+void pins_note(struct pins *p, uint32_t which, const char *sql, size_t size)
+{
+        char brief[SHOWN + 1];
+        size_t at = 0, used;
+        if (p->query && p->query_kinds & p->kinds)
+                return;
+        free(p->query);
+        /* If it is none alone (its name or its length pins), the first. */
+        do {
+                used = sqlbrief(sql + at, size - at, brief, sizeof brief);
+                if (kinds_in(sql + at, used) & which)
+                        break;
+                at += used;
+        } while (at < size);
+        if (at == size)
+                sqlbrief(sql, size, brief, sizeof brief);
+        p->query = own_string(brief);
+        p->query_kinds = which;
 }
 
 bool pins_indelible(const struct pins *p)

@@ -53,9 +53,12 @@ struct pins {
         uint32_t reset_kinds;           /* kinds that were ended for certain since then */
         uint32_t since_audit;           /* kinds that came after the audit was sent */
         bool doubt;                     /* something may have ended: ask the server */
+        char *query;                    /* the statement that pinned, in short, for SHOW PINS; NULL: not seen */
+        uint32_t query_kinds;           /* what it pinned by */
 };
 
 void pins_init(struct pins *p);
+void pins_free(struct pins *p);
 
 /* The kind that an effect stands for, -1 for none. `name`: of a SET, NULL if it can't be told. */
 int pins_kind_of(enum sql_effect effect, const char *name);
@@ -77,6 +80,11 @@ void pins_audit_sent(struct pins *p);
 void pins_audited(struct pins *p, uint32_t bits);
 /* "LISTEN"; "" if nothing holds. */
 const char *pins_reason(const struct pins *p);
+/* All of them: "temporary object, LISTEN"; returns text. */
+const char *pins_reasons(const struct pins *p, char *text, size_t size);
+/* These kinds come with this text. Of the first of its statements that brings any, what sqlbrief() shows
+ * is kept as long as any of these holds; the first stays. '\\' must not be an escape in it. */
+void pins_note(struct pins *p, uint32_t which, const char *sql, size_t size);
 /* State that no reset undoes: the server must be closed when the client goes. */
 bool pins_indelible(const struct pins *p);
 

@@ -63,8 +63,15 @@ void track_client_free(struct track_client *c)
         settings_unref(c->known);
         settings_unref(c->touched);
         settings_unref(c->asked);
+        pins_free(&c->pins);
         statements_free(&c->statements);
         free(c->lexer);
         memset(c, 0, sizeof *c);
 }
 
+void track_client_note(struct track_client *c, uint32_t pins, const char *sql, size_t size)
+{
+        pins &= ~c->pins.kinds;
+        if (pins && !c->two_readings)
+                pins_note(&c->pins, pins, sql, size);
+}

@@ -67,5 +67,7 @@ void track_server_free(struct track_server *t);
 void track_client_init(struct track_client *c, struct settings *startup, struct settings *known,
                        struct texts *texts, unsigned prepared);
 void track_client_free(struct track_client *c);
+/* A text brings these kinds of pins: the statement is kept for SHOW PINS, if it is clear how it reads. */
+void track_client_note(struct track_client *c, uint32_t pins, const char *sql, size_t size);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "track/named.h"
 #include "wire/compose.h"
+#include "wire/request.h"
 
 /* The unnamed statement that a Bind or Describe means must be the client's own. */
 static void bring_unnamed(struct track_client *c, struct track_server *t, struct bytes *before)
@@ -41,6 +42,15 @@ static void send_query(struct track_client *c, struct track_server *t, const str
         turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
 }
 
+static void pin_long(struct track_client *c, const struct frame_piece *piece)
+{
+        struct request_parse parse;
+        if (frame_whole(piece) &&
+            request_parse(frame_payload(piece), frame_payload_size(piece), false, &parse) == FRAME_READY)
+                track_client_note(c, PIN_BIT(PIN_UNNAMED), parse.query, parse.query_size);
+        pins_add(&c->pins, PIN_UNNAMED);
+}
+
 static void remember_unnamed(struct track_client *c, const struct track_request *r,
                              const struct frame_piece *piece)
 {
@@ -49,7 +59,7 @@ static void remember_unnamed(struct track_client *c, const struct track_request 
         if (statements_fit(piece))
                 statements_remember(s, piece->data, piece->size);
         else
-                pins_add(&c->pins, PIN_UNNAMED);
+                pin_long(c, piece);
         s->unnamed = r->marks;
         statements_mark(&s->portals, r->marks.effects, r->marks.pins);
 }

@@ -1,5 +1,5 @@
 /* Any text as SQL: in any chunks the same is found as in the whole, a comment before it changes
- * nothing, and quoting it makes it harmless. The first byte: bit 0 whether strings have
+ * nothing, quoting it makes it harmless, and in short it shows no literal. The first byte: bit 0 whether strings have
  * backslashes, bits 1 and 2 the encoding. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/expect.h"
 #include "wire/compose.h"
+#include "wire/sqlbrief.h"
 #include "wire/sqlword.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -94,6 +95,33 @@ static void check_quoting(uint8_t how, const char *text, size_t n)
         free(string);
 }
 
+/* In short it is walked through to its end, and printable; of a literal nothing is shown. */
+static void check_brief(const char *text, size_t n)
+{
+        char out[40];
+        struct bytes b;
+        for (size_t at = 0, used; at < n; at += used) {
+                char *copy = malloc(n - at);
+                memcpy(copy, text + at, n - at);
+                used = sqlbrief(copy, n - at, out, sizeof out);
+                free(copy);
+                expect(used > 0 && used <= n - at);
+                for (const char *c = out; *c; c++)
+                        expect(c < out + sizeof out && *c >= ' ' && *c <= '~');
+        }
+        char *string = malloc(n + 1);
+        memcpy(string, text, n);
+        string[n] = 0;
+        bytes_init(&b, 0);
+        bytes_text(&b, "SELECT ");
+        compose_literal(&b, string);
+        bytes_text(&b, " AS x");
+        sqlbrief((const char *) bytes_data(&b), bytes_length(&b), out, sizeof out);
+        expect(strcmp(out, "SELECT ? AS x") == 0);
+        bytes_free(&b);
+        free(string);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         if (size == 0)
@@ -118,5 +146,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sqlword_end(&w);
         expect_same(whole, f);
         check_quoting(how, text, n);
+        check_brief(text, n);
         return 0;
 }

@@ -14,6 +14,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         (void) state;
+        pins_free(&p);
         return 0;
 }
 
@@ -284,6 +285,80 @@ static void what_no_reset_undoes_closes_the_server(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- which statement it was ---- */
+
+static void note(uint32_t which, const char *sql)
+{
+        pins_note(&p, which, sql, strlen(sql));
+}
+
+static void the_statement_that_pins_is_picked_out_of_its_text(void **state)
+{
+        (void) state;
+        note(PIN_BIT(PIN_LISTEN), "SET my.key = secret; SELECT 'x'; LISTEN news; SELECT 1");
+        see(SQL_LISTEN);
+        assert_string_equal(p.query, "LISTEN news");
+        pins_free(&p);
+        note(PIN_BIT(PIN_ADVISORY), "SELECT pg_advisory_lock(4711)");
+        assert_string_equal(p.query, "SELECT pg_advisory_lock(?)");
+        pins_free(&p);
+        note(PIN_BIT(PIN_STATEMENT), "SELECT 'secret'");
+        assert_string_equal(p.query, "SELECT ?");
+        pins_free(&p);
+        note(PIN_BIT(PIN_UNNAMED), "");
+        assert_string_equal(p.query, "");
+}
+
+static void the_first_statement_stays_as_long_as_what_it_brought(void **state)
+{
+        (void) state;
+        note(PIN_BIT(PIN_TEMP), "CREATE TEMP TABLE a (x int)");
+        see(SQL_TEMP);
+        settled(PINS_DONE);
+        note(PIN_BIT(PIN_LISTEN), "LISTEN news");
+        see(SQL_LISTEN);
+        settled(PINS_DONE);
+        assert_string_equal(p.query, "CREATE TEMP TABLE a(x int)");
+        pins_audit_sent(&p);
+        pins_audited(&p, 2);
+        assert_string_equal(reason(), "LISTEN");
+        assert_null(p.query);
+        note(PIN_BIT(PIN_SEQUENCE), "SELECT nextval('s')");
+        see(SQL_SEQUENCE);
+        settled(PINS_DONE);
+        assert_string_equal(p.query, "SELECT nextval(?)");
+        see(SQL_DISCARD_ALL);
+        settled(PINS_DONE);
+        assert_null(p.query);
+}
+
+static void what_did_not_come_to_pin_is_forgotten(void **state)
+{
+        (void) state;
+        note(PIN_BIT(PIN_LISTEN), "LISTEN news");
+        settled(PINS_DONE);
+        assert_null(p.query);
+        note(PIN_BIT(PIN_LISTEN), "LISTEN news");
+        note(PIN_BIT(PIN_TEMP), "CREATE TEMP TABLE a (x int)");
+        assert_string_equal(p.query, "CREATE TEMP TABLE a(x int)");
+        see(SQL_TEMP);
+        settled(PINS_UNDONE);
+        assert_null(p.query);
+}
+
+static void all_reasons_are_told(void **state)
+{
+        char text[60], little[12];
+        (void) state;
+        assert_string_equal(pins_reasons(&p, text, sizeof text), "");
+        see(SQL_LISTEN);
+        assert_string_equal(pins_reasons(&p, text, sizeof text), "LISTEN");
+        see(SQL_TEMP);
+        see(SQL_LOAD);
+        assert_string_equal(pins_reasons(&p, text, sizeof text), "temporary object, LISTEN, LOAD");
+        assert_string_equal(pins_reasons(&p, little, sizeof little), "temporary o");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -306,6 +381,10 @@ int main(void)
                 TEST(no_answer_changes_nothing),
                 TEST(discard_sequences_frees_sequence_values),
                 TEST(what_no_reset_undoes_closes_the_server),
+                TEST(the_statement_that_pins_is_picked_out_of_its_text),
+                TEST(the_first_statement_stays_as_long_as_what_it_brought),
+                TEST(what_did_not_come_to_pin_is_forgotten),
+                TEST(all_reasons_are_told),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
