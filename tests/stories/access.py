@@ -79,7 +79,7 @@ class Access(story.Story):
             strangers = [daemon.raw(uid=MALLORY) for _ in range(20)]
             daemon.connect(uid=ALICE).close()
             for stranger in strangers:
-                self.assertTrue(stranger.closed(20))
+                self.assertTrue(stranger.closed())
                 stranger.close(politely=False)
 
     def test_the_same_answer_for_what_is_forbidden_and_what_is_not_there(self):
@@ -125,7 +125,7 @@ class Access(story.Story):
             world.config["prod"]["pool"] = {"client_login_timeout": "1s"}
             daemon = self.watch(world.start())
             silent = daemon.raw(uid=ALICE)
-            self.assertTrue(silent.closed(seconds=10))
+            self.assertTrue(silent.closed())
 
     def test_tls_and_gss_requests_are_declined_and_the_startup_goes_on(self):
         with self.world() as world:

@@ -6,6 +6,7 @@ import sys
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker
 import place
 import process
 import story
@@ -30,7 +31,7 @@ class AlreadyUp(story.Story):
 
     def child(self, *words):
         """(passed, failed, skipped) and the output of stories told against this server."""
-        done = process.run([sys.executable, "-B", *words], check=False, timeout=self.timeout, cwd="/",
+        done = process.run([sys.executable, "-B", *words, "--bin", broker.binaries()], check=False, timeout=self.timeout, cwd="/",
                            env={**os.environ, "PGBROKER_TEST_SERVER": self.uri()})
         closing = CLOSING.findall(done.stdout)
         self.assertTrue(closing, done.stdout[-2000:] + done.stderr[-2000:])

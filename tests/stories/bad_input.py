@@ -219,6 +219,7 @@ class Clients(story.Story):
                 "database": "d"})
             daemon = broker.Broker({"environments": {"prod": {"pool": {"query_wait_timeout": "2s"}}}}, manager)
             self.watch(daemon.start())
+            self.until(lambda: daemon.show("ERRORS", source="login"), "a login to fail")
             with self.assertRaises(broker.protocol.ServerError) as caught:
                 daemon.connect("prod", timeout=30).query("SELECT 1")
             error = caught.exception
@@ -231,6 +232,7 @@ class Clients(story.Story):
         with World(self.server) as world:
             world.add("prod", secret={"database": "nobody_made_this"}, pool={"query_wait_timeout": "3s"})
             daemon = self.watch(world.start(ready=False))
+            self.until(lambda: daemon.show("ERRORS", source="login"), "a login to fail")
             with self.assertRaises(broker.protocol.ServerError) as caught:
                 daemon.connect("prod", timeout=30).query("SELECT 1")
             self.assertIn("nobody_made_this", str(caught.exception))

@@ -315,7 +315,7 @@ class Ctl(story.Story):
             self.assertEqual(daemon.ctl("pause", "nowhere").returncode, 1)
             self.assertEqual(daemon.ctl("kill_client", "999999").returncode, 1)
             with daemon.connect() as client:
-                self.assertEqual(daemon.ctl("kill_client", daemon.show("CLIENTS")[0]["id"]).returncode, 0)
+                self.assertEqual(daemon.ctl("kill_client", daemon.show("CLIENTS", database="prod")[0]["id"]).returncode, 0)
                 self.refused("57P01", client.answer)
             self.assertEqual(daemon.ctl("shutdown").returncode, 0)
             self.assertEqual(daemon.wait(), 0)
@@ -333,7 +333,7 @@ class Ctl(story.Story):
             world.add("prod")
             world.manager.outage()
             daemon = self.watch(world.start(ready=False))
-            time.sleep(0.5)
+            self.until(lambda: daemon.show("SECRETS")[0]["last_error"], "the outage to be met")
             done = daemon.ctl("status")
             self.assertEqual(done.returncode, 1, done.stdout)
 

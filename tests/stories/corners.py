@@ -55,9 +55,10 @@ class Borders(Corner):
             daemon = self.watch(world.start())
             client = daemon.connect()
             client.send(protocol.query("SELECT repeat('x', 50000000)"))
-            time.sleep(1)
+            client.read_until("T")
+            self.assertEqual(client.read_bytes(1000)[-900:], b"x" * 900)
             self.server.kill_sessions(world.environments["prod"].role)
-            data = b""
+            data = client.buffer
             while piece := client.sock.recv(1 << 16):
                 data = data[-200:] + piece
             self.assertEqual(data[-200:], b"x" * 200)
@@ -66,8 +67,9 @@ class Borders(Corner):
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())
             with daemon.connect() as client:
-                client.send(protocol.query("SELECT pg_sleep(20)"))
-                time.sleep(0.3)
+                client.send(protocol.query("SELECT pg_sleep(60)"))
+                self.until(lambda: self.server.sql("SELECT 1 FROM pg_stat_activity WHERE state = 'active' "
+                                                   "AND query = 'SELECT pg_sleep(60)'"), "it to run")
                 self.server.kill_sessions(world.environments["prod"].role)
                 messages = [protocol.error_fields(payload)["C"] for kind, payload in self.rest(client) if kind == "E"]
                 self.assertEqual(messages, ["57P01"])

@@ -252,7 +252,7 @@ class Scripts(story.Story):
             self.prepare("rotate")
             self.roles()
             self.server.kill_sessions("forecaster_user")
-            with daemon.connect(uid=1000) as client:
+            with daemon.connect(uid=1000, timeout=60) as client:
                 client.send(protocol.query("SELECT 'waited'"))
                 self.until(lambda: self.server.count_refused_logins("forecaster_user") > 0, "a refused login")
                 self.assertTrue(client.silent())

@@ -83,10 +83,10 @@ class Noise(Faults):
             noises = self.startups()
 
             def once(data):
-                client = daemon.raw(timeout=5)
+                client = daemon.raw()
                 client.send(data)
                 client.sock.shutdown(socket.SHUT_WR)
-                self.assertTrue(client.closed(5), data[:20])
+                self.assertTrue(client.closed(), data[:20])
                 client.close(politely=False)
             with daemon.connect() as other:
                 for data in noises:
@@ -200,7 +200,7 @@ class Leaving(Faults):
             for _ in range(5):
                 client = daemon.connect()
                 self.half_close(client)
-                self.assertTrue(client.closed(10))
+                self.assertTrue(client.closed())
                 self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
 
 
@@ -312,7 +312,7 @@ class Deaf(Faults):
             self.assertGreater(sum(seen), 1_000_000_000)
             self.assertGreater(len(waits), 20)
             self.assertLess(statistics.median(waits), 0.05)
-            self.assertLess(max(waits), 1.0)
+            self.assertLess(statistics.quantiles(waits, n=20)[-1], 1.0)
 
 
 if __name__ == "__main__":

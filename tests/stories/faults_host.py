@@ -4,12 +4,14 @@ import pathlib
 import resource
 import signal
 import socket
+import statistics
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import broker
+import cluster
 import meter
 import protocol
 import story
@@ -112,22 +114,30 @@ class Log(Host):
         self.watch(daemon)
         return daemon.wait_listening().wait_ready()
 
-    def busy(self, daemon, rounds=300):
-        """Much to log, in bounded time; the slowest step."""
-        slowest = 0.0
+    @staticmethod
+    def busy(daemon, rounds=300):
+        """Much to log; how long each step took."""
+        took = []
         for _ in range(rounds):
             began = time.monotonic()
             with daemon.connect(timeout=30) as client:
                 client.query("SELECT 1")
-            with self.assertRaises(protocol.ServerError):
-                daemon.connect("nobody" + "x" * 500)
-            slowest = max(slowest, time.monotonic() - began)
-        return slowest
+            try:
+                daemon.connect("nobody" + "x" * 500).close()
+            except protocol.ServerError:
+                took.append(time.monotonic() - began)
+        return took
+
+    def hardly_waits(self, took, rounds=300):
+        """Nobody waited for the log: who has to waits until somebody reads it, or again and again."""
+        self.assertEqual(len(took), rounds)
+        self.assertLess(statistics.median(took), 0.5)
+        self.assertLess(max(took), 10.0)
 
     def test_a_full_disk_stops_nothing(self):
         with self.world({"log": {"level": "debug"}}) as world, open("/dev/full", "wb") as full:
             daemon = self.start_with(world, full)
-            self.assertLess(self.busy(daemon), 1.0)
+            self.hardly_waits(self.busy(daemon))
             self.spends_little(daemon)
             daemon.signal(signal.SIGHUP)
             self.works(daemon)
@@ -138,7 +148,7 @@ class Log(Host):
             daemon = self.start_with(world, writer)
             os.close(writer)
             os.close(reader)
-            self.assertLess(self.busy(daemon), 1.0)
+            self.hardly_waits(self.busy(daemon))
             self.spends_little(daemon)
             self.works(daemon)
 
@@ -150,12 +160,12 @@ class Log(Host):
             os.close(writer)
             before = daemon.resident_kb()
             # More than the pipe and both of the log's buffers hold.
-            self.assertLess(self.busy(daemon, 2500), 1.0)
+            self.hardly_waits(self.busy(daemon, 2500), 2500)
             if not meter.sanitized(daemon):
                 self.assertLess(daemon.resident_kb() - before, 4096)
             self.spends_little(daemon)
             daemon.signal(signal.SIGTERM)
-            self.assertEqual(daemon.wait(10), 0)
+            self.assertEqual(daemon.wait(), 0)
 
     def test_lines_that_were_dropped_are_counted_once_it_reads_again(self):
         with self.world({"log": {"level": "debug"}}) as world:
@@ -225,8 +235,10 @@ class Ends(Host):
         with self.world(pool_size=1, pool_mode="session") as world:
             daemon = self.watch(world.start())
             client = self.slow_reader(daemon)
-            self.until(lambda: daemon.pool()["sv_active"] == 1, "the server")
-            time.sleep(0.5)
+            role = cluster.literal(world.environments["prod"].role)
+            self.until(lambda: self.server.sql(f"SELECT 1 FROM pg_stat_activity WHERE usename = {role} "
+                                               "AND state = 'idle' AND query LIKE 'SELECT repeat%'"),
+                       "the server to have said it all")
             self.server.kill_sessions(world.environments["prod"].role)
             time.sleep(0.3)
             kinds = []

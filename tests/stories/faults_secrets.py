@@ -69,6 +69,8 @@ class Everything(story.Story):
         self.afflict(world.manager, elsewhere)
         with world:
             daemon = self.watch(world.start(ready=False))
+            self.until(lambda: all(row["last_error"] for row in daemon.show("SECRETS") if row["environment"] != "hangs"),
+                       "each to have failed")
             clients = {name: daemon.raw(timeout=60) for name in faults}
             for name, client in clients.items():
                 client.send(protocol.startup_message({"user": "story", "database": name}))

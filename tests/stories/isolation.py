@@ -194,7 +194,8 @@ class Isolation(story.Story):
             self.assertEqual(wrong, [], f"{len(wrong)} times")
             self.assertTrue(all(client.rounds > 0 for client in clients))
             if self.server.own:
-                self.assertLessEqual(len(self.server.sessions(world.environments["prod"].role)), SERVERS)
+                self.until(lambda: len(self.server.sessions(world.environments["prod"].role)) <= SERVERS,
+                           f"at most {SERVERS} sessions")
 
     def test_nothing_crosses_between_clients_of_two_uids(self):
         self.need_root()

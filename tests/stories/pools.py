@@ -162,7 +162,7 @@ class Limits(Pool):
                 holder.query("BEGIN")
                 began = time.monotonic()
                 error = self.refused("53400", waiter.query, "SELECT 1")
-                self.assertTrue(0.8 < time.monotonic() - began < 5)
+                self.assertTrue(0.9 < time.monotonic() - began < 15)
                 said = str(error.fields)
                 self.assertIn("prod", said)
                 self.assertRegex(said, str(os.getpid()))
@@ -207,13 +207,10 @@ class Limits(Pool):
             daemon = self.watch(world.start())
             clients = [daemon.connect() for _ in range(12)]
             for client in clients:
-                client.send(protocol.query("SELECT pg_sleep(0.2)"))
-            most = 0
+                client.send(protocol.query("SELECT pg_backend_pid() FROM pg_sleep(0.2)"))
             while not all(client.buffer or not client.silent(0) for client in clients):
-                most = max(most, len(self.sessions(world)))
-            for client in clients:
-                client.answer()
-            self.assertTrue(1 <= most <= 3, most)
+                self.assertLessEqual(len(self.sessions(world)), 3)
+            self.assertLessEqual(len({client.answer().value() for client in clients}), 3)
 
     def test_min_pool_size_is_kept_without_clients(self):
         with self.world(pool_size=5, min_pool_size=3) as world:
@@ -224,16 +221,19 @@ class Limits(Pool):
 
     def test_idle_servers_go_after_server_idle_timeout(self):
         with self.world(pool_size=3, server_idle_timeout="1s") as world:
-            self.watch(world.start())
-            self.assertTrue(self.sessions(world))
-            self.until(lambda: not self.sessions(world), "the idle server to go", 10)
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.query("BEGIN")
+                self.assertTrue(self.sessions(world))
+                client.query("COMMIT")
+                self.until(lambda: not self.sessions(world), "the idle server to go")
 
     def test_old_servers_go_after_server_lifetime(self):
         with self.world(pool_size=1, server_lifetime="1s") as world:
             daemon = self.watch(world.start())
             with daemon.connect() as client:
                 first = self.backend(client)
-                self.until(lambda: self.backend(client) != first, "another server", 10)
+                self.until(lambda: self.backend(client) != first, "another server")
 
     def test_the_reserve_helps_after_its_timeout(self):
         with self.world(pool_size=1, reserve_pool_size=1, reserve_pool_timeout="1s") as world:
@@ -242,7 +242,7 @@ class Limits(Pool):
                 holder.query("BEGIN")
                 began = time.monotonic()
                 waiter.query("SELECT 1")
-                self.assertGreater(time.monotonic() - began, 0.7)
+                self.assertGreater(time.monotonic() - began, 0.9)
                 self.assertEqual(len(self.sessions(world)), 2)
 
     def test_max_client_conn_of_an_environment(self):
@@ -250,18 +250,14 @@ class Limits(Pool):
             daemon = self.watch(world.start())
             with daemon.connect(), daemon.connect():
                 self.refused("53300", daemon.connect)
-            self.until(lambda: daemon.connect().query("SELECT 1"), "a free place")
+            self.let_in(daemon).query("SELECT 1")
 
     def test_max_client_conn_of_the_broker(self):
         with World(self.server, socket={"max_client_conn": 3}) as world:
             world.add("prod")
             daemon = self.watch(world.start())
-            time.sleep(0.2)
-            clients = []
-            with self.assertRaises(protocol.ServerError) as caught:
-                for _ in range(5):
-                    clients.append(daemon.connect())
-            self.assertEqual(caught.exception.sqlstate, "53300")
+            clients = [self.let_in(daemon) for _ in range(3)]
+            self.refused("53300", daemon.connect)
             for client in clients:
                 client.close()
 
@@ -384,17 +380,22 @@ class Servers(Pool):
                     self.assertTrue(daemon.show("VERSION"))
 
     def test_a_slow_login_stops_nobody_else(self):
-        standin, world = self.standin(pg_standin.slow(3), query_wait_timeout="30s")
+        standin, world = self.standin(pg_standin.gated, server_connect_timeout="30s")
+        standin.gate.clear()
         with world:
             world.add("dev")
             daemon = self.watch(world.start(ready=False)).wait_ready("dev")
-            with daemon.connect("prod", timeout=40) as slow, daemon.connect("dev") as quick:
-                slow.send(protocol.query("SELECT 1"))
+            slow = daemon.raw(timeout=60)
+            slow.send(protocol.startup_message({"user": "story", "database": "prod"}) + protocol.query("SELECT 1"))
+            self.until(standin.logins, "the login to be under way")
+            with daemon.connect("dev") as quick:
                 for _ in range(20):
-                    began = time.monotonic()
                     quick.query("SELECT 1")
-                    self.assertLess(time.monotonic() - began, 1.0)
-                slow.answer()
+            self.assertTrue(slow.silent(0))
+            standin.gate.set()
+            slow.read_until("Z")
+            self.assertEqual(slow.answer().value(), "SELECT 1")
+            slow.close()
 
 
 if __name__ == "__main__":

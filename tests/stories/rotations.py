@@ -120,7 +120,7 @@ class OtherChanges(story.Story):
             for environment in world.environments.values():
                 user = world.manager.document(environment.secret_name)["username"]
                 self.until(lambda: not self.server.sessions(environment.role),
-                           f"{environment.role} to have no sessions left", 15)
+                           f"{environment.role} to have no sessions left")
                 self.assertTrue(user.endswith("_clone"))
                 if self.server.own:     # its sessions live a second each, and the load may be over
                     self.assertGreater(self.server.count_logins(user), 0)
@@ -145,7 +145,7 @@ class OtherChanges(story.Story):
                 **world.manager.document(environment.secret_name), "host": "127.0.0.1", "port": str(other.port)})
             follows(self, world)
             self.until(lambda: other.sessions(environment.role), "sessions on the new host")
-            self.until(lambda: not self.server.sessions(environment.role), "the old host to be left", 10)
+            self.until(lambda: not self.server.sessions(environment.role), "the old host to be left")
             outcomes = [load.finish() for load in loads]
             for outcome in outcomes:
                 self.assertTrue(outcome.clean, str(outcome))

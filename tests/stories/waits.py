@@ -162,10 +162,6 @@ class Latency(story.Story):
             self.assertGreater(grown["total_xact_time"], grown["total_query_time"] + 500_000)
             self.assertGreaterEqual(grown["total_query_time"], 200_000)
 
-
-if __name__ == "__main__":
-    story.main()
-
     def test_the_longest_turn_of_the_loop_is_told(self):
         with World(self.server) as world:
             world.add("prod")
@@ -180,3 +176,7 @@ if __name__ == "__main__":
                 self.assertGreaterEqual(int(row["max_us"]), int(before[name]["max_us"]))
                 self.assertGreater(int(row["max_us"]), 0)
                 self.assertIsNone(row["p50_us"])
+
+
+if __name__ == "__main__":
+    story.main()

@@ -79,7 +79,7 @@ class Server:
 
     def psql(self, text=None, database=None, user=None, password=None, variables=None, file=None, check=True):
         """One psql run over the tests' own way in."""
-        argv = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-F", _FIELD, "-R", _RECORD,
+        argv = [BINARIES / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-F", _FIELD, "-R", _RECORD,
                 "-h", self.admin_host(), "-p", self.port,
                 "-U", user or self.superuser, "-d", database or self.admin_database]
         for name, value in (variables or {}).items():

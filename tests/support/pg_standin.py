@@ -135,6 +135,8 @@ class PgStandin:
         self.sessions, self.closing = [], threading.Event()
         self.cancels_end = threading.Event()        # cleared: connections that cancel are not closed
         self.cancels_end.set()
+        self.gate = threading.Event()               # cleared: gated() logins wait
+        self.gate.set()
         self.answer_query = default_answer
         self.tls = None
         if certificate:
@@ -173,6 +175,7 @@ class PgStandin:
     def stop(self):
         self.closing.set()
         self.cancels_end.set()
+        self.gate.set()
         for sock in [self.listener, *(session.sock for session in self.sessions)]:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -241,6 +244,14 @@ def slow(seconds):
         session.send(LOGGED_IN)
         session.serve()
     return behave
+
+
+def gated(session):
+    """Logins go through while the gate is open, and wait for it otherwise."""
+    session.read_startup()
+    session.server.gate.wait()
+    session.send(LOGGED_IN)
+    session.serve()
 
 
 def ask_cleartext(session):

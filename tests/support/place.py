@@ -6,12 +6,17 @@ parallel runs never meet.
 import atexit
 import os
 import pathlib
+import random
 import shutil
 import socket
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# Where the system takes ports of its own accord, for who connects, begins where this ends.
+_PORTS = range(10000, int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+
+_ours = []
 _base = None
 _base_owner = None
 
@@ -38,10 +43,21 @@ def directory(name):
 
 
 def free_port(host="127.0.0.1"):
-    """A TCP port nobody listens on. Another process may take it first: callers that bind retry."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    """A TCP port nobody listens on, and that no other test process gets while this one lives: a server may leave
+    it for a while and come back. Strangers don't know that: callers that bind retry."""
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0pgbroker-port-{port}")    # the kernel takes it away when this process ends
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError:
+            mark.close()
+            continue
+        _ours.append(mark)
+        return port
+    raise RuntimeError("no free port")
 
 
 def outside_address():

@@ -258,7 +258,7 @@ class Connection:
         """True if nothing arrives for so long."""
         return not self.buffer and not select.select([self.sock], [], [], seconds)[0]
 
-    def closed(self, seconds=5.0):
+    def closed(self, seconds=20.0):
         """True if the other side closes within so long, whatever it says before."""
         self.timeout, before = seconds, self.timeout
         try:

@@ -62,6 +62,16 @@ class Story(unittest.TestCase):
     def until(self, condition, what, timeout=20.0):
         return process.wait_until(condition, what, timeout)
 
+    def let_in(self, daemon, *words, **options):
+        """A connection, as soon as there is a place for one more client."""
+        def connected():
+            try:
+                return daemon.connect(*words, **options)
+            except broker.protocol.ServerError as error:
+                self.assertEqual(error.sqlstate, "53300", str(error))
+                return None
+        return self.until(connected, "a place for a client")
+
     def refused(self, sqlstate, call, *words, **options):
         """The ServerError the call raises, which must bear this SQLSTATE."""
         with self.assertRaises(broker.protocol.ServerError) as caught:

@@ -104,4 +104,4 @@ def reckon(story, world):
     story.assertEqual(world.server.sql("SELECT sum(balance), sum(moves) FROM accounts", environment.database),
                       [(str(100 * ACCOUNTS), str(TRANSFERS * len(lanes)))])
     size = world.config["prod"]["pool"]["pool_size"]
-    story.assertLessEqual(len(world.server.sessions(environment.role)), size)
+    story.until(lambda: len(world.server.sessions(environment.role)) <= size, f"at most {size} sessions")

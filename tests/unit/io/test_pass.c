@@ -88,19 +88,20 @@ static void the_end_and_half_a_message_are_the_end(void **state)
 static void descriptors_nobody_asked_for_are_not_kept(void **state)
 {
         (void) state;
-        struct {
-                struct cmsghdr header;
-                int fds[5];
-        } control = {.header = {.cmsg_len = CMSG_LEN(sizeof control.fds), .cmsg_level = SOL_SOCKET,
-                                .cmsg_type = SCM_RIGHTS}};
+        int given[5];
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof given)] = {0};
         struct iovec bytes = {.iov_base = (char[]){"message"}, .iov_len = 8};
-        struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control,
+        struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control,
                                  .msg_controllen = sizeof control};
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
         int fds[PASS_MOST], before = open_descriptors();
         char text[8];
 
+        *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof given), .cmsg_level = SOL_SOCKET,
+                                   .cmsg_type = SCM_RIGHTS};
         for (int i = 0; i < 5; i++)
-                control.fds[i] = ends[0];
+                given[i] = ends[0];
+        memcpy(CMSG_DATA(header), given, sizeof given);
         assert_int_equal(sendmsg(ends[0], &message, 0), 8);
         assert_int_equal(pass_receive(ends[1], text, 8, fds), PASS_OVER);
         assert_int_equal(fds[0], -1);

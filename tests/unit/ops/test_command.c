@@ -384,7 +384,7 @@ static char *page_path(void)
         static const char below[] = "/tests/unit/ops/data";
         size_t root = strlen(TEST_DATA) - (sizeof below - 1);
 
-        assert_string_equal(TEST_DATA + root, below);
+        assert_string_equal(&TEST_DATA[root], below);
         return own_format("%.*s/broker/ops/CONSOLE.md", (int) root, TEST_DATA);
 }
 

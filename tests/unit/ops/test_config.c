@@ -391,8 +391,8 @@ static void what_is_printed_reads_as_the_same(void **state)
                 PROD("config: prod.yml"),
                 "environments: {'null': {}, '1': {}, a.b-c_d: {}}",
                 "environments: {x: {database: {source: file, path: \"a \\\" \\n \\u2028 b\"}}}",
-                "environments: {local: {database: {source: env}}, y: {database: {source: env, "
-                "variable: V}}}",
+                ("environments: {local: {database: {source: env}}, y: {database: {source: env, "
+                 "variable: V}}}"),
         };
         struct error e;
 

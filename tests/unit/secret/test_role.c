@@ -376,8 +376,8 @@ static void a_file_that_is_no_good_is_told(void **state)
 static void options_that_are_no_good_are_told(void **state)
 {
         static const char *const names[] = {"x", "a b", "a/b",
-                                            "0123456789012345678901234567890123456789012345678901"
-                                            "2345678901234"};
+                                            ("0123456789012345678901234567890123456789012345678901"
+                                             "2345678901234")};
 
         (void) state;
         open_role(&(struct role_options){.role_arn = "forecaster"});
