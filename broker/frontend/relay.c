@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "backend/pool_notifier.h"
 #include "base/expect.h"
 #include "base/own.h"
 #include "track/audit.h"
@@ -246,6 +247,19 @@ static void tell_pinned(struct relay *r)
         relay_notice(r, text);
 }
 
+/* A notification bears the process id of the server that sent it: the client is told whose that is. */
+static void notify(struct relay *r, const struct frame_piece *piece)
+{
+        enum { HEAD = FRAME_HEADER + 4 };
+        const struct server *s = r->server;
+        uint64_t since = track_quiet(&s->track) ? loop_us() : r->xact_us;
+        uint32_t pid = pool_notifier(s, r->pid, frame_get32(frame_payload(piece)), since);
+        const uint8_t named[4] = {pid >> 24 & 0xff, pid >> 16 & 0xff, pid >> 8 & 0xff, pid & 0xff};
+        stream_send(r->client, piece->data, FRAME_HEADER);
+        stream_send_copy(r->client, named, sizeof named);
+        stream_send(r->client, piece->data + HEAD, piece->size - HEAD);
+}
+
 /* The client has all its answers, and what the server says now can't be one. */
 static bool nothing_open(const struct relay *r)
 {
@@ -270,7 +284,9 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
         if (v == TRACK_FORWARD && !r->muted) {
                 r->fatal |= last;
                 count_answer(r, piece);
-                if (!r->canceled_for || !reword_canceled(r, piece))
+                if (piece->type == 'A' && piece->begins)
+                        notify(r, piece);
+                else if (!r->canceled_for || !reword_canceled(r, piece))
                         stream_send(r->client, piece->data, piece->size);
         }
         return RELAY_MORE;

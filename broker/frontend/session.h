@@ -67,8 +67,7 @@ struct session {
         uint64_t cancel_at;             /* when query_timeout had the query canceled; 0 = not */
         uint32_t answers, readies;      /* the relay's counts when it was last looked at */
         uint64_t id;
-        uint64_t xact_us, query_us;     /* when the transaction, the request under way began: for SHOW */
-        uint32_t cancel_pid;
+        uint64_t query_us;              /* when the request under way began: for SHOW */
         uint8_t cancel_key[4];
         pid_t pid;
         uid_t uid;

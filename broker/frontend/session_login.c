@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include "backend/pool_notifier.h"
 #include "base/expect.h"
 #include "base/own.h"
 #include "io/listen.h"
@@ -15,9 +16,11 @@ static void send_welcome(struct session *s)
         struct bytes b;
         bytes_init(&b, 0);
         if (session_mode(s) && r->server->connection->has_key)
-                s->cancel_pid = r->server->connection->pid;
+                s->relay.pid = r->server->connection->pid;
+        if (session_mode(s))
+                pool_notifier_lent(r->server, s->relay.pid, loop_us());
         greet_negotiate(s->greet, &b);
-        greet_welcome(r->track.wanted, r->track.known, s->cancel_pid, s->cancel_key,
+        greet_welcome(r->track.wanted, r->track.known, s->relay.pid, s->cancel_key,
                       sizeof s->cancel_key, &b);
         stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
         bytes_free(&b);
@@ -181,7 +184,7 @@ static void make_key(struct session *s)
         /* The first byte is kept free: the number of a loop, when there are several. */
         expect(getrandom(s->cancel_key, sizeof s->cancel_key, 0) == (ssize_t) sizeof s->cancel_key);
         s->cancel_key[0] = 0;
-        s->cancel_pid = VIRTUAL_PID + (uint32_t) (s->id % (INT32_MAX - VIRTUAL_PID)) + 1;
+        s->relay.pid = VIRTUAL_PID + (uint32_t) (s->id % (INT32_MAX - VIRTUAL_PID)) + 1;
 }
 
 static void remember_peer(struct session *s, const struct listen_peer *peer)

@@ -1,6 +1,7 @@
 #include "frontend/session_parts.h"
 
 #include <time.h>
+#include "backend/pool_notifier.h"
 
 #define TRIALS 3                        /* servers on which the startup parameters are tried */
 #define LONG_RESULT_MS 10
@@ -26,8 +27,10 @@ void session_borrow(struct session *s, struct server *server)
         server->last_pid = s->pid;
         server->last_uid = s->uid;
         server->used = true;
+        if (s->state != SESSION_TRYING)         /* then it can't notify anybody yet */
+                pool_notifier_lent(server, s->relay.pid, loop_us());
         s->request_time = server->request_time;
-        s->xact_us = s->query_us = loop_us();
+        s->relay.xact_us = s->query_us = loop_us();
 }
 
 void session_clock(struct session *s)
@@ -37,7 +40,7 @@ void session_clock(struct session *s)
                 return;
         s->query_us = loop_us();
         if (track_quiet(&server->track))
-                s->xact_us = s->query_us;
+                s->relay.xact_us = s->query_us;
 }
 
 static void release_pin(struct session *s)
@@ -66,9 +69,9 @@ static void count_time(struct session *s, bool ended)
         if (!ended)
                 return;
         p->stats.total.xact_count++;
-        p->stats.total.xact_time += now - s->xact_us;
-        histogram_add(&p->latency.transaction, now - s->xact_us);
-        s->xact_us = now;
+        p->stats.total.xact_time += now - s->relay.xact_us;
+        histogram_add(&p->latency.transaction, now - s->relay.xact_us);
+        s->relay.xact_us = now;
 }
 
 /* The last reply that was owed has come. What still has to be asked, a cancel request that is under way

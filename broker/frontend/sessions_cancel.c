@@ -26,7 +26,7 @@ void sessions_cancel_free(struct sessions *ss)
 
 void sessions_cancel_know(void *arg, struct session *s)
 {
-        list_push_back(place(arg, s->cancel_pid), &s->by_pid);
+        list_push_back(place(arg, s->relay.pid), &s->by_pid);
 }
 
 void sessions_cancel_forget(struct session *s)
@@ -48,7 +48,7 @@ static struct session *find(const struct sessions *ss, uint32_t pid, const uint8
 {
         struct session *s;
         list_each(s, place(ss, pid), struct session, by_pid) {
-                if (s->cancel_pid == pid && same_key(s, key) && s->uid == uid)
+                if (s->relay.pid == pid && same_key(s, key) && s->uid == uid)
                         return s;
         }
         return NULL;
