@@ -62,7 +62,8 @@ static void log_login(struct logins *g, const struct server *s, const char *how)
         log_info(g->log, how, log_str("environment", g->environment), log_int("server", (int64_t) s->id),
                  log_int("server_pid", s->connection->pid), log_str("version", s->credential->version_id),
                  log_str("host", s->connection->host), log_int("port", s->connection->port), log_str("tls", s->connection->tls),
-                 log_str("user", s->credential->document->username));
+                 log_str("user", s->credential->document->username),
+                 log_int("took_ms", (int64_t) (loop_us() - s->began_us) / 1000));
 }
 
 /* server_lifetime, less up to a tenth by chance, so that servers opened together leave apart. */

@@ -21,6 +21,26 @@ bool pool_outdated(const struct pool *p, const struct server *s)
         return active && s->credential != active;
 }
 
+static unsigned count_outdated(const struct pool *p)
+{
+        struct server *s;
+        unsigned n = 0;
+        for (unsigned i = 0; i < SERVER_STATE_COUNT; i++) {
+                list_each(s, &p->servers.in[i], struct server, link)
+                        n += pool_outdated(p, s);
+        }
+        return n;
+}
+
+/* Tells the keyring when the last connection of older credentials is closed. */
+static void note_drained(struct pool *p)
+{
+        if (p->older && !count_outdated(p)) {
+                keyring_drained(p->keyring, p->older);
+                p->older = 0;
+        }
+}
+
 void pool_close(struct server *s, const char *why)
 {
         struct pool *p = s->pool;
@@ -30,6 +50,7 @@ void pool_close(struct server *s, const char *why)
         pool_lent_no_more(s);
         server_become(s, SERVER_CLOSED, loop_now(p->loop));
         server_free(s);
+        note_drained(p);
         pool_look(p);
 }
 
@@ -187,8 +208,10 @@ static void opened(void *arg, struct server *s)
                 pool_settle_idle(s);
 }
 
+/* A login that failed may have been one with older credentials. */
 static void login_changed(void *arg)
 {
+        note_drained(arg);
         pool_look(arg);
 }
 
@@ -209,6 +232,9 @@ static void adopted(void *arg, struct credential *c, bool elsewhere)
         struct server *s;
         (void) c;
         p->adopted_at = loop_now(p->loop);
+        p->older = count_outdated(p);
+        if (!p->older)
+                keyring_drained(p->keyring, 0);
         /* Drain and switch: what was connected elsewhere takes no new work. */
         for (unsigned i = 0; elsewhere && i < SERVER_STATE_COUNT; i++) {
                 list_each(s, &p->servers.in[i], struct server, link) {

@@ -63,7 +63,8 @@ struct pool {
         struct errors errors;           /* given to clients, and had from the server */
         struct deadline sweep;
         struct deferred serve;          /* look who can be served */
-        uint64_t adopted_at;            /* loop ms: when the active credential became it */
+        uint64_t adopted_at;            /* loop ms: when the active credential became it ... */
+        unsigned older;                 /* ... and the servers of older ones then; 0 = all are closed */
         bool paused, draining;
         bool disabled;                  /* DISABLE: no new clients; for whoever lets them in */
 };
@@ -112,8 +113,7 @@ bool pool_settled(const struct pool *p);
 /* RECONNECT: every server leaves when nobody has it; while pool_closing() some have yet to. */
 void pool_reconnect(struct pool *p);
 bool pool_closing(const struct pool *p);
-/* KILL, when its sessions have ended: closes every server and stays paused. */
-void pool_kill(struct pool *p);
+void pool_kill(struct pool *p);         /* KILL, when its sessions have ended: closes every server; paused */
 /* SHUTDOWN: waiting clients are told 57P01, nothing new is lent but to clients that hold a pin. */
 void pool_drain(struct pool *p);
 

@@ -1,5 +1,9 @@
 #include "ops/snapshot_secrets.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include "secret/cost.h"
+
 /* ---- SECRETS ---- */
 
 static const struct snapshot_column secrets_columns[] = {
@@ -15,6 +19,16 @@ static const struct snapshot_column secrets_columns[] = {
         {"generation", 'i', "How many versions have been adopted."},
         {"last_error", 's',
          "What is wrong with reading it or logging in with it; empty if nothing is."},
+        {"calls", 'q',
+         "Requests to Secrets Manager since the start, repeated ones included; NULL, as in the next "
+         "three: it is not asked for this secret."},
+        {"calls_30d", 'q',
+         "What they come to in 30 days at the rate so far; the rest of the first hour is thought to "
+         "go by poll_interval."},
+        {"polls_30d", 'q', "What looking every poll_interval comes to in 30 days by itself."},
+        {"usd_30d", 'N',
+         "What calls_30d cost, in dollars, at AWS's $0.05 for 10,000 requests; the secret itself is "
+         "billed besides."},
 };
 
 static const char *secret_name(const struct snapshot_world *w, const struct pool *p,
@@ -32,6 +46,23 @@ static const char *last_error(const struct pool *p, const struct keyring_status 
         if (status->last_error && *status->last_error)
                 return status->last_error;
         return p->logins.failing_since ? p->logins.failure.text : "";
+}
+
+static void cost_columns(const struct keyring_status *status, struct snapshot_rows *r)
+{
+        uint64_t price = cost_price(status->calls_a_month);
+        char dollars[32];
+
+        snprintf(dollars, sizeof dollars, "%" PRIu64 ".%06" PRIu64, price / 1000000, price % 1000000);
+        if (status->billed) {
+                snapshot_count(r, status->calls);
+                snapshot_count(r, status->calls_a_month);
+                snapshot_count(r, status->polls_a_month);
+                snapshot_text(r, dollars);
+        } else {
+                for (unsigned i = 0; i < 4; i++)
+                        snapshot_text(r, NULL);
+        }
 }
 
 static void secrets_row(const struct snapshot_world *w, const struct pool *p,
@@ -54,6 +85,7 @@ static void secrets_row(const struct snapshot_world *w, const struct pool *p,
                 snapshot_text(r, NULL);
         snapshot_count(r, status.generation);
         snapshot_text(r, last_error(p, &status));
+        cost_columns(&status, r);
         snapshot_end(r);
 }
 
@@ -68,7 +100,7 @@ const struct snapshot snapshot_secrets = {
         .name = "SECRETS",
         .description =
                 "The credentials that each environment is on: which version, how old, and what "
-                "is wrong.",
+                "is wrong, and what asking for them costs.",
         SNAPSHOT_OF(secrets_columns),
         .rows = secrets_rows,
 };
@@ -87,6 +119,12 @@ static const struct snapshot_column rotations_columns[] = {
         {"bridged_ms", 'q',
          "For how many milliseconds no login was possible, while clients waited."},
         {"outcome", 's', "running, adopted, provisional, same version, given up or superseded."},
+        {"drained_ms", 'q',
+         "After how many milliseconds the last server connection of an older version was closed; "
+         "NULL: some are open, there were none to close, or a later rotation came first."},
+        {"steps", 's',
+         "Its story, a step after the other, each with the milliseconds since the rotation was "
+         "noticed and, in brackets, what it took; the log has a line for each."},
 };
 
 static void rotations_row(const struct pool *p, const struct keyring_rotation *h,
@@ -102,6 +140,11 @@ static void rotations_row(const struct pool *p, const struct keyring_rotation *h
         snapshot_count(r, h->waiters);
         snapshot_number(r, h->bridged_ms);
         snapshot_text(r, h->outcome);
+        if (h->drained_ms >= 0)
+                snapshot_number(r, h->drained_ms);
+        else
+                snapshot_text(r, NULL);
+        snapshot_text(r, h->steps);
         snapshot_end(r);
 }
 

@@ -8,50 +8,11 @@
 #include "base/deadline.h"
 #include "base/expect.h"
 #include "base/own.h"
+#include "secret/keyring_parts.h"
 
 enum {
         SAY_AGAIN_MS = 60000, /* the same fetch error is not logged more often */
         SOON_MS = 1500,       /* a refresh that was asked for begins within this time */
-};
-
-/* What was last seen of the machine, and what the owner was last told. */
-struct seen {
-        bool bridging, proven, provisional;
-};
-
-struct told {
-        struct credential *active;
-        bool may_login, given_up;
-};
-
-struct keyring {
-        struct loop *loop;
-        struct log *log;
-        char *environment;
-        struct source *source;
-        const struct keyring_owner *owner;
-        void *arg;
-
-        struct rotation *rotation;
-        uint64_t dice;
-        struct deferred drive;
-        struct deadline wake;
-        bool fetching;
-        enum secret_stage fetching_stage;
-        uint32_t probe_serial;
-        const char *trigger; /* of the round */
-
-        struct credentials credentials;
-        struct credential *active, *current; /* current: AWSCURRENT as last fetched */
-        uint32_t generation;
-        struct seen seen;
-        struct told told;
-
-        struct history *history;
-        int64_t fetched;
-        struct error fetch_error, login_error;
-        uint64_t said_at;
-        char unfit[ROTATION_VERSION]; /* the last version that leads elsewhere */
 };
 
 /* ---- What the machine has done ---- */
@@ -63,11 +24,11 @@ static struct credential *credential_of(struct keyring *k, const char *version)
         return h ? h->credential : NULL;
 }
 
-static struct keyring_rotation *begin(struct keyring *k, const char *trigger, const char *event)
+static void begin(struct keyring *k, const char *trigger, const char *event, uint64_t began)
 {
         const char *from = k->active ? k->active->version_id : "";
 
-        return history_begin(k->history, trigger, from, event);
+        history_begin(k->history, trigger, from, event, began);
 }
 
 static void bridge_began(struct keyring *k)
@@ -75,7 +36,8 @@ static void bridge_began(struct keyring *k)
         struct keyring_rotation *h = history_running(k->history);
 
         if (!h || strcmp(h->trigger, "start") != 0)
-                begin(k, "login refused", "credentials refused, looking for others");
+                begin(k, "login refused", "credentials refused, looking for others",
+                      rotation_bridge_began(k->rotation));
 }
 
 /* A login has worked: with another version than the last time, or again with the same. */
@@ -87,7 +49,7 @@ static void proven(struct keyring *k, bool was_bridging)
         history_proven(k->history, k->active->version_id, secret_stage_name(k->active->stage),
                        rotation_provisional(k->rotation),
                        was_bridging ? (int64_t) (loop_now(k->loop) - began) : -1,
-                       held ? held->request_id : "");
+                       held ? held->request_id : "", loop_now(k->loop));
 }
 
 /* After each event and question. The owner is told later, from drive(). */
@@ -102,7 +64,7 @@ static void note(struct keyring *k)
         if (now.bridging && !was.bridging)
                 bridge_began(k);
         if (news && !history_running(k->history))
-                begin(k, k->trigger, "credentials found");
+                begin(k, k->trigger, "credentials found", k->fetch_began);
         if (other) {
                 credential_set(&k->active, active);
                 k->generation++;
@@ -111,7 +73,7 @@ static void note(struct keyring *k)
         if (news)
                 proven(k, was.bridging);
         else if (now.proven && was.provisional && !now.provisional)
-                history_promoted(k->history, active->version_id);
+                history_promoted(k->history, active->version_id, loop_now(k->loop));
         loop_defer(k->loop, &k->drive);
 }
 
@@ -131,6 +93,18 @@ static void complain(struct keyring *k, const struct source_answer *answer)
                  log_str("source", source_name(k->source)), log_str("trigger", k->trigger),
                  log_str("stage", secret_stage_name(k->fetching_stage)),
                  log_str("request_id", answer->request_id), log_reason(&answer->error));
+}
+
+static void say_fetched(struct keyring *k, const struct credential *c,
+                        const struct source_answer *answer)
+{
+        history_fetched(k->history,
+                        &(struct history_fetch){.source = source_name(k->source),
+                                                .version = c->version_id,
+                                                .request_id = answer->request_id,
+                                                .stage = k->fetching_stage,
+                                                .began = k->fetch_began},
+                        loop_now(k->loop));
 }
 
 /* A version that leads to another database than AWSCURRENT, or there with less protection, is no
@@ -156,6 +130,7 @@ static void fetched(void *arg, struct source_answer *answer)
 
         k->fetching = false;
         if (c) {
+                say_fetched(k, c, answer);
                 fit = is_fit(k, c);
                 if (k->fetching_stage == STAGE_CURRENT) {
                         credential_set(&k->current, c);
@@ -184,9 +159,10 @@ static void probe(struct keyring *k)
 
         expect(c);
         if (!history_running(k->history) && other)
-                begin(k, k->trigger, "new version of the secret");
+                begin(k, k->trigger, "new version of the secret", k->fetch_began);
         if (history_running(k->history))
-                history_try(k->history, version, secret_stage_name(rotation_stage(k->rotation)));
+                history_try(k->history, version, secret_stage_name(rotation_stage(k->rotation)),
+                            loop_now(k->loop));
         credential_ref(c);
         k->owner->probe(k->arg, c);
         credential_unref(c);
@@ -205,6 +181,7 @@ static void act(struct keyring *k, enum rotation_action action)
                 if (k->fetching)
                         break;
                 k->fetching = true;
+                k->fetch_began = now;
                 k->fetching_stage = rotation_stage(k->rotation);
                 source_fetch(k->source, k->fetching_stage, fetched, k);
                 break;
@@ -230,7 +207,7 @@ static void tell(struct keyring *k)
         struct error e = {0};
 
         if (now.given_up && !was.given_up && keyring_given_up(k, &e))
-                history_given_up(k->history, &e);
+                history_given_up(k->history, &e, loop_now(k->loop));
         k->told.may_login = now.may_login;
         k->told.given_up = now.given_up;
         if (now.active && now.active != was.active) {
@@ -292,6 +269,8 @@ struct keyring *keyring_new(struct loop *l, struct log *log, const struct keyrin
 
         k->loop = l;
         k->log = log;
+        k->made_at = loop_now(l);
+        k->poll_ms = options->poll_ms;
         k->environment = own_string(options->environment);
         k->source = source;
         k->owner = owner;
@@ -305,7 +284,7 @@ struct keyring *keyring_new(struct loop *l, struct log *log, const struct keyrin
         k->history = own_new(struct history);
         k->history->log = log;
         k->history->environment = k->environment;
-        begin(k, k->trigger, "looking for credentials");
+        begin(k, k->trigger, "looking for credentials", loop_now(l));
         source_on_change(source, changed_outside, k);
         loop_defer(l, &k->drive);
         return k;
@@ -334,6 +313,7 @@ void keyring_set(struct keyring *k, const struct keyring_options *options)
 
         free(k->environment);
         k->environment = own_string(options->environment);
+        k->poll_ms = options->poll_ms;
         k->history->environment = k->environment;
         rotation_set(k->rotation, &o, loop_now(k->loop));
         note(k);
@@ -360,6 +340,8 @@ void keyring_login(struct keyring *k, struct credential *c, enum rotation_login 
                 h->refused = refused;
         if (how != ROTATION_OK && reason)
                 k->login_error = *reason;
+        if (asked && how != ROTATION_OK)
+                history_failed(k->history, c->version_id, refused, loop_now(k->loop));
         rotation_logged_in(k->rotation, c->version_id, how, loop_now(k->loop));
         note(k);
         if (refused)
@@ -385,116 +367,12 @@ void keyring_refresh(struct keyring *k)
         loop_defer(k->loop, &k->drive);
 }
 
+void keyring_drained(struct keyring *k, unsigned connections)
+{
+        history_drained(k->history, connections, loop_now(k->loop));
+}
+
 void keyring_waiters(struct keyring *k, uint32_t waiters)
 {
         history_waiters(k->history, waiters);
-}
-
-/* ---- Questions ---- */
-
-struct credential *keyring_active(const struct keyring *k)
-{
-        return k->active;
-}
-
-uint32_t keyring_generation(const struct keyring *k)
-{
-        return k->generation;
-}
-
-bool keyring_may_login(const struct keyring *k)
-{
-        return k->active && rotation_may_login(k->rotation);
-}
-
-bool keyring_bridging(const struct keyring *k)
-{
-        return rotation_bridging(k->rotation);
-}
-
-static void say_what_was_tried(const struct keyring *k, struct error *e)
-{
-        uint64_t ms = loop_now(k->loop) - rotation_bridge_began(k->rotation);
-        struct bytes tried;
-
-        bytes_init(&tried, 0);
-        credentials_refused(&k->credentials, &tried);
-        error_set(e, "08001",
-                  "the server has refused the credentials of %s for %d s: version %.*s; last: %s",
-                  k->environment, (int) (ms / 1000), (int) bytes_length(&tried),
-                  bytes_length(&tried) ? (const char *) bytes_data(&tried) : "",
-                  k->login_error.text);
-        error_hint(e,
-                   "set the role's password to what %s holds, or correct the secret; the broker "
-                   "goes on trying",
-                   source_name(k->source));
-        bytes_free(&tried);
-}
-
-static void say_lacking(const struct keyring *k, struct error *e)
-{
-        const struct error *why = error_is_set(&k->fetch_error) ? &k->fetch_error : NULL;
-        error_set(e, "57P03", "no credentials for %s yet: %s%s", k->environment,
-                  why ? why->text : source_name(k->source), why ? "" : " has not answered");
-        error_hint(e, "%s", why ? why->hint : "See SHOW SECRETS for how it goes on.");
-}
-
-bool keyring_given_up(const struct keyring *k, struct error *e)
-{
-        if (!rotation_given_up(k->rotation, loop_now(k->loop)))
-                return false;
-        if (!e)
-                return true;
-        if (rotation_bridging(k->rotation))
-                say_what_was_tried(k, e);
-        else
-                say_lacking(k, e);
-        return true;
-}
-
-bool keyring_lacking(const struct keyring *k, struct error *e)
-{
-        if (!k->active)
-                say_lacking(k, e);
-        return !k->active;
-}
-
-static const char *stage_of_active(const struct keyring *k)
-{
-        if (!k->active)
-                return "";
-        if (rotation_proven(k->rotation) && !rotation_provisional(k->rotation))
-                return secret_stage_name(STAGE_CURRENT);
-        if (rotation_provisional(k->rotation) && k->active->stage == STAGE_CURRENT)
-                return "was AWSCURRENT";
-        return secret_stage_name(k->active->stage);
-}
-
-void keyring_status(const struct keyring *k, struct keyring_status *out)
-{
-        uint64_t now = loop_now(k->loop), at = rotation_wake(k->rotation);
-
-        *out = (struct keyring_status){
-                .source = source_name(k->source),
-                .version_id = k->active ? k->active->version_id : "",
-                .stage = stage_of_active(k),
-                .last_error = k->login_error.text[0] ? k->login_error.text : k->fetch_error.text,
-                .state = rotation_describe(k->rotation),
-                .fetched = k->fetched,
-                .next_poll_ms = at == DEADLINE_NEVER ? -1
-                                : at > now           ? (int64_t) (at - now)
-                                                     : 0,
-                .generation = k->generation,
-                .bridging = rotation_bridging(k->rotation),
-                .provisional = rotation_provisional(k->rotation),
-        };
-}
-
-const struct keyring_rotation *keyring_history(const struct keyring *k, unsigned i)
-{
-        struct keyring_rotation *h = history_at(k->history, i);
-
-        if (i == 0 && h && k->history->running && rotation_bridging(k->rotation))
-                h->bridged_ms = (int64_t) (loop_now(k->loop) - rotation_bridge_began(k->rotation));
-        return h;
 }

@@ -68,12 +68,17 @@ struct keyring_status {
         int64_t next_poll_ms;           /* from now; -1 = none planned */
         uint32_t generation;
         bool bridging, provisional;
+        bool billed;                    /* Secrets Manager is asked, and the next three count */
+        uint64_t calls;                 /* so far */
+        uint64_t calls_a_month, polls_a_month;  /* at the rate so far; by looking alone: see cost.h */
 };
 void keyring_status(const struct keyring *k, struct keyring_status *out);
 
 /* The newest first; NULL past the last. */
 const struct keyring_rotation *keyring_history(const struct keyring *k, unsigned i);
-/* How many clients wait now: for the history. */
+/* For the history. No server connection of an older version is left, of so many at the adoption ... */
+void keyring_drained(struct keyring *k, unsigned connections);
+/* ... and so many clients wait now. */
 void keyring_waiters(struct keyring *k, uint32_t waiters);
 
 #endif

@@ -25,8 +25,6 @@ struct source {
         void (*done)(void *arg, struct source_answer *answer); /* NULL = no fetch */
         void *arg;
 
-        /* So that the log tells news, and warns once. */
-        char logged[SECRET_STAGES][65];
         bool warned_denied, warned_twice;
 };
 
@@ -94,17 +92,10 @@ static void report_warnings(struct source *s, const struct source_answer *a)
         }
 }
 
-/* What goes wrong is told as news by whoever asked: he knows whether it matters. */
+/* What is news, and what goes wrong, is told by whoever asked: he knows whether it matters. */
 static void report(struct source *s, const struct source_answer *a)
 {
-        bool found = a->verdict == SOURCE_FOUND;
-        char *logged = s->logged[s->stage];
-        bool news = found && strcmp(logged, a->version_id) != 0;
-
-        if (found)
-                memcpy(logged, a->version_id, sizeof a->version_id);
-        log_event(s->log, news ? LOG_INFO : LOG_DEBUG,
-                  found ? "secret fetched" : "secret not fetched",
+        log_debug(s->log, a->verdict == SOURCE_FOUND ? "secret answered" : "secret not answered",
                   log_str("environment", s->environment), log_str("source", s->name),
                   log_str("stage", secret_stage_name(s->stage)),
                   log_str("version_id", a->version_id), log_str("request_id", a->request_id),
@@ -347,4 +338,10 @@ bool source_can_rotate(const struct source *s)
 const char *source_name(const struct source *s)
 {
         return s->name;
+}
+
+bool source_calls(const struct source *s, uint64_t *calls)
+{
+        *calls = s->aws ? source_aws_calls(s->aws) : 0;
+        return s->aws;
 }

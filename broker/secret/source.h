@@ -42,6 +42,8 @@ void source_fetch(struct source *s, enum secret_stage stage,
 void source_on_change(struct source *s, void (*changed)(void *arg), void *arg);
 /* False for environment variables alone: a rotation can't be followed. */
 bool source_can_rotate(const struct source *s);
+/* What AWS is paid for: requests to Secrets Manager so far. False for those that never ask it. */
+bool source_calls(const struct source *s, uint64_t *calls);
 /* "secretsmanager eu-west-1 forecaster/database/prod", "file /etc/x", "environment DB_CONFIG". */
 const char *source_name(const struct source *s);
 

@@ -37,6 +37,7 @@ struct source_aws {
         struct http_exchange *exchange;
         struct deadline again, over;
         struct attempts attempts;
+        uint64_t calls;
 };
 
 /* ---- The end of a fetch ---- */
@@ -179,6 +180,7 @@ static void post(struct source_aws *s, const struct sigv4_header *headers, size_
 
         for (size_t i = 0; i < count; i++)
                 out[i] = (struct http_header){headers[i].name, headers[i].value};
+        s->calls++;
         s->exchange = http_start(s->http,
                                  &(struct http_request){
                                          .method = "POST",
@@ -398,4 +400,9 @@ void source_aws_free(struct source_aws *s)
 const char *source_aws_region(const struct source_aws *s)
 {
         return s->region;
+}
+
+uint64_t source_aws_calls(const struct source_aws *s)
+{
+        return s->calls;
 }

@@ -31,6 +31,7 @@ void source_aws_free(struct source_aws *s);     /* cancels; NULL is fine */
 void source_aws_fetch(struct source_aws *s, enum secret_stage stage,
                       void (*done)(void *arg, struct source_answer *answer), void *arg);
 const char *source_aws_region(const struct source_aws *s);
+uint64_t source_aws_calls(const struct source_aws *s);  /* requests so far, repeated ones included */
 
 OWN_DEFINE(struct source_aws, source_aws_free)
 

@@ -51,9 +51,9 @@ PGBOUNCER = {
 }
 OURS = {
     "SECRETS": ("environment:25 name:25 version_id:25 stage:25 fetched:1184 age_s:20 next_poll_s:20 generation:23 "
-                "last_error:25"),
+                "last_error:25 calls:20 calls_30d:20 polls_30d:20 usd_30d:1700"),
     "ROTATIONS": ("environment:25 started:1184 trigger:25 from_version:25 to_version:25 stage:25 login_failures:23 "
-                  "waiters:23 bridged_ms:20 outcome:25"),
+                  "waiters:23 bridged_ms:20 outcome:25 drained_ms:20 steps:25"),
     "WAITS": ("environment:25 client_id:20 pid:23 uid:23 user:25 waiting_for:25 since:1184 age_ms:20 why:25"),
     "ERRORS": "environment:25 source:25 sqlstate:25 text:25 count:20 last:1184",
     "LATENCY": "environment:25 of:25 count:20 p50_us:20 p90_us:20 p99_us:20 max_us:20",
@@ -179,6 +179,8 @@ class Console(story.Story):
                              ("prod", "forecaster/database/prod", "AWSCURRENT"))
             self.assertIn(row["last_error"], (None, ""))
             self.assertTrue(0 <= int(row["age_s"]) < 60 and 0 < int(row["next_poll_s"]) <= 360)
+            self.assertEqual((int(row["calls"]), row["polls_30d"]), (len(world.manager.asked()), "8640"))
+            self.assertAlmostEqual(float(row["usd_30d"]), int(row["calls_30d"]) * 0.05 / 10000, 6)
 
     def test_refresh_follows_a_rotation_at_once_and_rotations_records_it(self):
         with self.world() as world:
@@ -192,6 +194,27 @@ class Console(story.Story):
             row = self.until(lambda: daemon.show("ROTATIONS", to_version=new), "the rotation to be recorded")[0]
             self.assertEqual((row["environment"], row["from_version"]), ("prod", old))
             self.assertGreater(int(daemon.show("SECRETS")[0]["generation"]), 0)
+
+    def test_each_step_of_a_rotation_is_a_line_of_the_log_and_a_part_of_its_story(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            name = world.environments["prod"].secret_name
+            rotation.rotate_alternating_users(world.manager, name, self.server)
+            new = world.manager.store.version_id(name)
+            daemon.console("REFRESH prod")
+            row, = self.until(lambda: [row for row in daemon.show("ROTATIONS", to_version=new) if row["drained_ms"]],
+                              "the connections of the other user to be closed", 30)
+            self.assertRegex(row["steps"], rf"^0 ms refresh; \d+ ms AWSCURRENT is {new[:8]} \(\d+ ms\); "
+                             rf"\d+ ms {new[:8]} tried as AWSCURRENT; \d+ ms {new[:8]} works: adopted; "
+                             r"\d+ ms drained: \d+ older connections are closed$")
+            steps = ("secret fetched", "new version of the secret", "trying credentials", "credential proven by a login",
+                     "credentials adopted", "older connections drained")
+            lines = self.until(lambda: (found := [line for line in daemon.log().splitlines() if new in line
+                                                  or "new version of the secret" in line]) and len(found) >= 6 and found,
+                               "the lines of the log")
+            for line, step in zip(lines, steps):
+                self.assertIn(f'level=info event="{step}"', line)
+                self.assertRegex(line, "took_ms=|at_ms=|trigger=refresh")
 
     def test_pins_name_client_and_reason(self):
         with self.world() as world:

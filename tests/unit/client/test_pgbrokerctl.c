@@ -9,10 +9,10 @@
         "sv_tested:23 sv_login:23 maxwait:23 maxwait_us:23 pool_mode:25"
 #define SECRETS                                                                                    \
         "environment:25 name:25 version_id:25 stage:25 fetched:1184 age_s:20 next_poll_s:20 "      \
-        "generation:23 last_error:25"
+        "generation:23 last_error:25 calls:20 calls_30d:20 polls_30d:20 usd_30d:1700"
 #define ROTATIONS                                                                                  \
         "environment:25 started:1184 trigger:25 from_version:25 to_version:25 stage:25 "           \
-        "login_failures:23 waiters:23 bridged_ms:20 outcome:25"
+        "login_failures:23 waiters:23 bridged_ms:20 outcome:25 drained_ms:20 steps:25"
 #define PREDECESSORS "pid:23 clients:23 replaced:1184 age_s:20"
 #define PINS "environment:25 client_id:20 pid:23 uid:23 reason:25 age_s:20 query:25"
 #define CLIENTS                                                                                    \
@@ -37,9 +37,9 @@ static struct answer *quiet(void)
                 [POOLS_ROWS] = {"SHOW POOLS", POOLS, "prod|forecaster_user|0|0|0|2|0|0|0|0|0|transaction\n"},
                 [SECRETS_ROWS] = {"SHOW SECRETS", SECRETS,
                                   "prod|forecaster/database/prod|1a2b3c4d-5e6f-7081|AWSCURRENT|"
-                                  "2025-11-23 18:57:31+00|12|288|1|\n"},
+                                  "2025-11-23 18:57:31+00|12|288|1||3|8650|8640|0.043250\n"},
                 [ROTATIONS_ROWS] = {"SHOW ROTATIONS", ROTATIONS,
-                                    "prod|2025-11-23 18:57:31+00|start||1a2b3c4d-5e6f-7081|AWSCURRENT|0|0|0|adopted\n"},
+                                    "prod|2025-11-23 18:57:31+00|start||1a2b3c4d-5e6f-7081|AWSCURRENT|0|0|0|adopted||0 ms start\n"},
                 [PINS_ROWS] = {"SHOW PINS", PINS, ""},
                 [CLIENTS_ROWS] = {"SHOW CLIENTS", CLIENTS, "C|alice|prod|idle|0|0|4711|\n"},
                 [STATS_ROWS] = {"SHOW STATS", STATS, "prod|812|900|40|1250\n"},
@@ -144,7 +144,7 @@ static void a_bridge_is_healthy_until_it_is_given_up(void **state)
         a[SECRETS_ROWS].rows = "prod|forecaster/database/prod|old|AWSCURRENT|2025-11-23 18:57:31+00|1|2|1|"
                                "password authentication failed\n";
         a[ROTATIONS_ROWS].rows = "prod|2025-11-23 19:00:00+00|login refused|old|old|AWSCURRENT|3|1|2300|running\n"
-                                 "prod|2025-11-23 18:57:31+00|start||old|AWSCURRENT|0|0|0|adopted\n";
+                                 "prod|2025-11-23 18:57:31+00|start||old|AWSCURRENT|0|0|0|adopted||0 ms start\n";
         status_of(a, 0, "bridging: the server refuses its credentials");
         assert_non_null(strstr(r.out, "login refused: old as AWSCURRENT, running, bridged 2.3 s, up to 1 client waited, 3 logins refused\n"));
         assert_non_null(strstr(r.out, "  last error  password authentication failed\n"));
@@ -169,12 +169,12 @@ static void the_newest_rotation_comes_first_in_either_order(void **state)
         (void) state;
         struct answer *a = quiet();
 
-        a[ROTATIONS_ROWS].rows = "prod|2025-11-23 18:00:00+00|start||aaaa|AWSCURRENT|0|0|0|adopted\n"
-                                 "prod|2025-11-23 19:00:00+00|poll|aaaa|bbbb|AWSCURRENT|0|0|0|adopted\n";
+        a[ROTATIONS_ROWS].rows = "prod|2025-11-23 18:00:00+00|start||aaaa|AWSCURRENT|0|0|0|adopted||0 ms start\n"
+                                 "prod|2025-11-23 19:00:00+00|poll|aaaa|bbbb|AWSCURRENT|0|0|0|adopted||0 ms start\n";
         status_of(a, 0, "  rotations   2025-11-23 19:00:00  poll: aaaa to bbbb as AWSCURRENT, adopted\n"
                         "              2025-11-23 18:00:00  start: aaaa as AWSCURRENT, adopted\n");
-        a[ROTATIONS_ROWS].rows = "prod|2025-11-23 19:00:00+00|poll|aaaa|bbbb|AWSCURRENT|0|0|0|adopted\n"
-                                 "prod|2025-11-23 18:00:00+00|start||aaaa|AWSCURRENT|0|0|0|adopted\n";
+        a[ROTATIONS_ROWS].rows = "prod|2025-11-23 19:00:00+00|poll|aaaa|bbbb|AWSCURRENT|0|0|0|adopted||0 ms start\n"
+                                 "prod|2025-11-23 18:00:00+00|start||aaaa|AWSCURRENT|0|0|0|adopted||0 ms start\n";
         status_of(a, 0, "  rotations   2025-11-23 19:00:00");
 }
 

@@ -1,5 +1,8 @@
 #include "load.h"
 
+#include "secret/cost.h"
+#include "secret/rotation.h"
+
 /* ---- defaults ---- */
 
 static void an_environment_needs_nothing_but_its_name(void **state)
@@ -33,6 +36,55 @@ static void an_environment_needs_nothing_but_its_name(void **state)
         assert_int_equal(p->access.user_count + p->access.group_count, 0);
         assert_int_equal(p->poll_interval, 300000);
         assert_int_equal(p->bridge_timeout, 90000);
+}
+
+static uint32_t throw(void *arg, uint32_t below)
+{
+        uint64_t *seed = arg;
+
+        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+        return (uint32_t) ((*seed >> 32) * below >> 32);
+}
+
+/* Thirty days of the rotation machine with these settings, and a rotation every seven: how often it asks. */
+static uint64_t calls_of_a_month(const struct config_environment *v, uint64_t seed)
+{
+        const uint64_t week = 7 * 24 * 3600 * 1000ull, month = COST_DAYS * 24 * 3600 * 1000ull;
+        struct rotation_options o = {v->poll_interval, v->bridge_timeout, throw, &seed};
+        struct rotation *r = rotation_new(&o, 1);
+        uint64_t calls = 0;
+        char version[32], candidate[ROTATION_VERSION];
+
+        for (uint64_t now = 1; now < month; now = rotation_wake(r)) {
+                for (enum rotation_action a; (a = rotation_next(r, now)) != ROTATION_WAIT;) {
+                        snprintf(version, sizeof version, "v%d", (int) (now / week));
+                        snprintf(candidate, sizeof candidate, "%s", rotation_candidate(r));
+                        if (a == ROTATION_PROBE) {
+                                rotation_logged_in(r, candidate, ROTATION_OK, now);
+                        } else {
+                                calls++;
+                                rotation_fetched(r, rotation_stage(r), SOURCE_FOUND, version, true, 0, now);
+                        }
+                }
+        }
+        assert_string_equal(rotation_active(r), "v4");
+        rotation_free(r);
+        return calls;
+}
+
+static void a_month_of_looking_costs_no_more_than_five_cents(void **state)
+{
+        (void) state;
+        OWN(config_free) struct config *c = load("environments:\n  prod:\n");
+        const struct config_environment *p = &c->environments[0];
+
+        assert_in_range(cost_price(cost_planned(p->poll_interval)), 40000, 50000);
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+                uint64_t calls = calls_of_a_month(p, seed);
+
+                assert_in_range(calls, 8000, 10000);
+                assert_true(cost_price(calls) <= 50000);
+        }
 }
 
 static void a_pool_has_pgbouncer_s_defaults(void **state)
@@ -488,6 +540,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(an_environment_needs_nothing_but_its_name),
+                cmocka_unit_test(a_month_of_looking_costs_no_more_than_five_cents),
                 cmocka_unit_test(a_pool_has_pgbouncer_s_defaults),
                 cmocka_unit_test(what_is_given_is_taken),
                 cmocka_unit_test(every_pool_setting_reaches_its_place),

@@ -53,6 +53,12 @@ void source_fetch(struct source *s, enum secret_stage stage,
         loop_set(s->loop, &s->answer, s->loop->now + 10);
 }
 
+bool source_calls(const struct source *s, uint64_t *calls)
+{
+        *calls = s->fetches[STAGE_CURRENT] + s->fetches[STAGE_PENDING] + s->fetches[STAGE_PREVIOUS];
+        return true;
+}
+
 void source_free(struct source *s)
 {
         loop_clear(s->loop, &s->answer);
@@ -232,6 +238,10 @@ static void the_first_version_is_fetched_proven_and_adopted(void **state)
         assert_string_equal(s.last_error, "");
         assert_true(s.fetched > 0);
         assert_in_range(s.next_poll_ms, 239000, 360000);
+        assert_true(s.billed);
+        assert_int_equal(s.calls, 1);
+        assert_int_equal(s.polls_a_month, 8640);
+        assert_in_range(s.calls_a_month, 8640, 8640 + 720); /* an hour of polls and the first look */
         assert_string_equal(keyring_history(p.keyring, 0)->trigger, "start");
         assert_string_equal(keyring_history(p.keyring, 0)->to_version, "v1");
         assert_string_equal(keyring_history(p.keyring, 0)->outcome, "adopted");
@@ -351,6 +361,121 @@ static void a_refused_login_leads_to_the_pending_version(void **state)
         assert_non_null(strstr(logged, "from_version=v1 to_version=v2 stage=AWSPENDING"));
         assert_non_null(strstr(logged, "request_id=request-7"));
         assert_non_null(strstr(logged, "environment=prod"));
+}
+
+/* The steps of a rotation as the log has them, and SHOW ROTATIONS. */
+static void a_rotation_tells_its_steps_with_times(void **state)
+{
+        static const char *const lines[] = {
+                "event=\"credentials refused, looking for others\" environment=prod trigger=\"login refused\"",
+                "event=\"secret fetched\" environment=prod source=\"secretsmanager eu-west-1 "
+                "forecaster/database/prod\" stage=AWSCURRENT version=v1 request_id=request-7 took_ms=10 at_ms=10",
+                "event=\"secret fetched\"", /* AWSPENDING */
+                "stage=AWSPENDING version=v2 request_id=request-7 took_ms=10 at_ms=20",
+                "event=\"trying credentials\" environment=prod trigger=\"login refused\" version=v2 "
+                "stage=AWSPENDING at_ms=20",
+                "event=\"credentials refused\" environment=prod version=v2 stage=AWSPENDING took_ms=80 at_ms=100",
+                "stage=AWSPREVIOUS version=v3",
+                "event=\"trying credentials\"",
+                "event=\"gap bridged\" environment=prod bridged_ms=160 login_failures=2 waiters=7 at_ms=160",
+                "event=\"credentials adopted\" environment=prod trigger=\"login refused\" from_version=v1 to_version=v3",
+                "event=\"older connections drained\" environment=prod from_version=v1 to_version=v3 connections=4 "
+                "at_ms=5210",
+        };
+        struct place p;
+        const struct keyring_rotation *h;
+        char logged[65536];
+        const char *at = logged;
+
+        (void) state;
+        start(&p);
+        found(&p, STAGE_PENDING, "v2", V2);
+        found(&p, STAGE_PREVIOUS, "v3", V1);
+        keyring_waiters(p.keyring, 7);
+        login(&p, keyring_active(p.keyring), ROTATION_REFUSED);
+        run(&p, 100);
+        probe_ends(&p, ROTATION_REFUSED);
+        run(&p, 10);
+        probe_ends(&p, ROTATION_OK);
+        h = keyring_history(p.keyring, 0);
+        assert_int_equal(h->drained_ms, -1);
+        run(&p, 5000);
+        keyring_drained(p.keyring, 4);
+        assert_int_equal(h->drained_ms, 5210);
+        assert_string_equal(h->steps,
+                            "0 ms login refused; 10 ms AWSCURRENT is v1 (10 ms); 20 ms AWSPENDING is v2 (10 ms); "
+                            "20 ms v2 tried as AWSPENDING; 100 ms v2 refused (80 ms); "
+                            "110 ms AWSPREVIOUS is v3 (10 ms); 110 ms v3 tried as AWSPREVIOUS; "
+                            "160 ms gap bridged (160 ms, 7 waited); 160 ms v3 works: provisional; "
+                            "5210 ms drained: 4 older connections are closed");
+        keyring_drained(p.keyring, 4); /* only once */
+        end(&p, logged, sizeof logged);
+        at = strstr(logged, "looking for others");
+        assert_non_null(at);
+        while (at > logged && at[-1] != '\n')
+                at--;
+        for (unsigned i = 0; i < sizeof lines / sizeof *lines; i++) {
+                at = strstr(at, lines[i]);
+                if (!at)
+                        fail_msg("missing or out of order: %s in\n%s", lines[i], logged);
+                at++;
+        }
+        assert_null(strstr(at, "event=\"older connections"));
+}
+
+static void what_the_poll_finds_is_a_step_of_what_comes_of_it(void **state)
+{
+        struct place p;
+        const struct keyring_rotation *h;
+        char logged[65536];
+        const char *fetch;
+
+        (void) state;
+        start(&p);
+        assert_string_equal(keyring_history(p.keyring, 0)->steps,
+                            "0 ms start; 10 ms AWSCURRENT is v1 (10 ms); 10 ms v1 tried as AWSCURRENT; "
+                            "50 ms v1 works: adopted");
+        run(&p, 2000000); /* polls that bring nothing new are no steps, and no lines */
+        found(&p, STAGE_CURRENT, "v2", V2);
+        run(&p, 400000);
+        probe_ends(&p, ROTATION_OK);
+        h = keyring_history(p.keyring, 0);
+        assert_non_null(strstr(h->steps, "0 ms poll; 10 ms AWSCURRENT is v2 (10 ms); 10 ms v2 tried as AWSCURRENT; "));
+        end(&p, logged, sizeof logged);
+        fetch = strstr(logged, "event=\"secret fetched\"");
+        assert_non_null(fetch);
+        fetch = strstr(fetch + 1, "event=\"secret fetched\"");
+        assert_non_null(fetch);
+        assert_null(strstr(fetch + 1, "event=\"secret fetched\""));
+}
+
+/* However long it takes, the story has an end and a bound. */
+static void a_long_story_has_its_end(void **state)
+{
+        struct place p;
+        const struct keyring_rotation *h;
+        static char versions[60][12];
+
+        (void) state;
+        start(&p);
+        login(&p, keyring_active(p.keyring), ROTATION_REFUSED);
+        for (unsigned i = 0; i < 60; i++) {
+                snprintf(versions[i], sizeof versions[i], "w%u", i);
+                found(&p, STAGE_CURRENT, versions[i], V2);
+                keyring_refresh(p.keyring);
+                for (unsigned wait = 0; !p.probing && wait < 600; wait++)
+                        run(&p, 1000);
+                probe_ends(&p, i < 59 ? ROTATION_REFUSED : ROTATION_OK);
+        }
+        keyring_drained(p.keyring, 1);
+        h = keyring_history(p.keyring, 0);
+        assert_non_null(strstr(h->steps, "AWSCURRENT is w0 (10 ms)"));
+        assert_null(strstr(h->steps, "AWSCURRENT is w58 "));
+        assert_non_null(strstr(h->steps, "; ...; "));
+        assert_non_null(strstr(h->steps, " gap bridged ("));
+        assert_non_null(strstr(h->steps, " w59 works: adopted; "));
+        assert_non_null(strstr(h->steps, "older connections are closed"));
+        finish(&p);
 }
 
 static void a_version_found_by_the_poll_is_proven_first(void **state)
@@ -614,6 +739,9 @@ int main(void)
                 cmocka_unit_test(a_secret_that_may_not_be_read_is_told),
                 cmocka_unit_test(it_can_end_at_any_moment),
                 cmocka_unit_test(a_refused_login_leads_to_the_pending_version),
+                cmocka_unit_test(a_rotation_tells_its_steps_with_times),
+                cmocka_unit_test(what_the_poll_finds_is_a_step_of_what_comes_of_it),
+                cmocka_unit_test(a_long_story_has_its_end),
                 cmocka_unit_test(a_version_found_by_the_poll_is_proven_first),
                 cmocka_unit_test(a_secret_written_first_leaves_the_old_version),
                 cmocka_unit_test(a_login_that_works_again_is_the_same_version),

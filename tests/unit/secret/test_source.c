@@ -224,7 +224,8 @@ static void the_request_is_what_the_service_wants(void **state)
         assert_string_equal(got.password, "s3cret");
 }
 
-static void news_is_logged_once(void **state)
+/* What is news is for whoever asked to tell. */
+static void each_answer_is_a_line_for_debugging(void **state)
 {
         (void) state;
         pretend_answers(http, 200, found);
@@ -234,14 +235,32 @@ static void news_is_logged_once(void **state)
         gives(STAGE_CURRENT, SOURCE_FOUND);
 
         OWN(free) char *log = logged();
-        const char *first = strstr(log, "level=info event=\"secret fetched\"");
+        const char *first = strstr(log, "level=debug event=\"secret answered\"");
 
         assert_non_null(first);
-        assert_null(strstr(first + 1, "level=info"));
-        assert_non_null(strstr(first + 1, "level=debug"));
+        assert_non_null(strstr(first + 1, "level=debug event=\"secret answered\""));
+        assert_null(strstr(log, "level=info"));
         assert_non_null(strstr(log, "version_id=v-1"));
         assert_non_null(strstr(log, "request_id=request-1"));
         assert_non_null(strstr(log, "stage=AWSCURRENT"));
+}
+
+/* AWS is paid for each request, also for those that were refused and made again. */
+static void requests_are_counted(void **state)
+{
+        uint64_t calls = 0;
+
+        (void) state;
+        make_aws();
+        assert_true(source_calls(source, &calls));
+        assert_int_equal(calls, 0);
+        pretend_answers(http, 400, throttled);
+        pretend_answers(http, 200, found);
+        gives(STAGE_CURRENT, SOURCE_FOUND);
+        pretend_answers(http, 200, found);
+        gives(STAGE_PENDING, SOURCE_FOUND);
+        assert_true(source_calls(source, &calls));
+        assert_int_equal(calls, 3);
 }
 
 /* ---- Errors ---- */
@@ -829,7 +848,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 in_a_place(the_request_is_what_the_service_wants),
-                in_a_place(news_is_logged_once),
+                in_a_place(each_answer_is_a_line_for_debugging),
+                in_a_place(requests_are_counted),
                 in_a_place(a_label_that_is_not_there_is_none),
                 in_a_place(a_label_that_is_forbidden_is_warned_of_once),
                 in_a_place(trouble_is_tried_three_times),
