@@ -89,10 +89,12 @@ static enum greet_verdict refuse_encryption(struct greet *g, const struct startu
                 error_set(e, "08P01", "unencrypted data after a request for encryption");
                 return GREET_BAD;
         }
-        if (g->refusals++ == 2) {
+        bool *refused = s->kind == STARTUP_SSL ? &g->tls_refused : &g->gss_refused;
+        if (*refused) {
                 error_set(e, "08P01", "encryption was refused and asked for again");
                 return GREET_BAD;
         }
+        *refused = true;
         bytes_append(answer, "N", 1);
         return GREET_AGAIN;
 }

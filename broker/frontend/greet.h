@@ -21,7 +21,7 @@ struct greet {
         gid_t *groups;                  /* that the peer is in, as the kernel says */
         size_t group_count;
         uint64_t tried_at;              /* loop ms: since when the settings are tried on a server */
-        unsigned refusals;              /* how often encryption was asked for: each kind once */
+        bool tls_refused, gss_refused;  /* encryption was asked for: of each kind once */
 };
 
 enum greet_verdict {

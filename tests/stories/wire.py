@@ -2,11 +2,21 @@
 import pathlib
 import struct
 import sys
+import threading
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import broker
+import meter
+import pg_standin
+import process
 import protocol
 import story
 from world import World
+
+TLS, GSS = (struct.pack("!II", 8, code) for code in (80877103, 80877104))
+LENGTH = (256 if story.LONG else 64) << 20      # of a long message
+ROOM_KB = 4096                                  # that the broker may take for one
 
 
 class Wired(story.Story):
@@ -59,6 +69,159 @@ class Identity(Wired):
                 rows = self.server.sql("NOTIFY news, 'hello'; SELECT pg_backend_pid()",
                                        world.environments["prod"].database)
                 self.assertEqual(self.heard(listener), (int(rows[-1][0]), "news", "hello"))
+
+
+class Startup(Wired):
+    """What a client may say first."""
+
+    def hello(self, client, version, **options):
+        """The kinds of messages up to ReadyForQuery, and what NegotiateProtocolVersion says."""
+        client.send(protocol.startup_message({"user": "story", "database": "prod", **options}, version))
+        seen = client.read_until("ZE")
+        return "".join(kind for kind, _ in seen), [payload for kind, payload in seen if kind == "v"]
+
+    def test_versions_are_negotiated_once_and_the_session_goes_on(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            for version, options, said in (
+                    (0x30000, {}, []), (0x30002, {}, []),
+                    (0x30009, {}, [struct.pack("!II", 0x30002, 0)]),
+                    (0x30000, {"_pq_.new": "1"}, [struct.pack("!II", 0x30000, 1) + b"_pq_.new\0"]),
+                    (0x30009, {"_pq_.new": "1", "work_mem": "1MB"}, [struct.pack("!II", 0x30002, 1) + b"_pq_.new\0"])):
+                with self.subTest(version=hex(version), options=options), daemon.raw() as client:
+                    kinds, negotiated = self.hello(client, version, **options)
+                    self.assertEqual(negotiated, said)
+                    self.assertRegex(kinds, "^v?RS+KZ$")
+                    self.assertEqual(client.query("SELECT 1").value(), "1")
+
+    def test_encryption_is_declined_once_each_in_any_order(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            for asked in ((TLS,), (GSS,), (TLS, GSS), (GSS, TLS)):
+                with daemon.raw() as client:
+                    for request in asked:
+                        client.send(request)
+                        self.assertEqual(client.read_bytes(1), b"N")
+                    self.assertEqual(client.login("prod").query("SELECT 1").value(), "1")
+            for asked in ((TLS, TLS), (GSS, TLS, GSS)):
+                with daemon.raw() as client:
+                    for request in asked[:-1]:
+                        client.send(request)
+                        self.assertEqual(client.read_bytes(1), b"N")
+                    client.send(asked[-1])
+                    kind, payload = client.read()
+                    self.assertEqual((kind, protocol.error_fields(payload)["C"]), ("E", "08P01"))
+
+    def test_replication_is_refused_in_words(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            done = process.run(["psql", "-Xc", "IDENTIFY_SYSTEM", daemon.uri(replication="database")], check=False,
+                               env=broker.environment("/nonexistent"), cwd="/")
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, "FATAL: +replication connections do not go through the broker\nHINT: .*server")
+
+
+class Long(Wired):
+    """A message may be as long as PostgreSQL takes it: it goes on as it comes."""
+
+    def streaming(self, daemon):
+        self.before = daemon.resident_kb()
+        meter.forget_peak(daemon)
+
+    def streamed(self, daemon):
+        if not meter.sanitized(daemon):
+            self.assertLess(meter.peak_kb(daemon) - self.before, ROOM_KB)
+
+    def send_long(self, client, kind, head, tail=b""):
+        """A message of that kind with LENGTH times x between head and tail."""
+        block = b"x" * (1 << 20)
+        client.sock.sendall(kind + struct.pack("!I", 4 + len(head) + LENGTH + len(tail)) + head)
+        for _ in range(LENGTH >> 20):
+            client.sock.sendall(block)
+        client.sock.sendall(tail)
+
+    def read_long(self, client, kind, before):
+        """Reads up to the message of that kind; the CRC of its payload without the first bytes."""
+        while client.buffer[:1] != kind:
+            client.read() if len(client.buffer) >= 5 else client._fill(5)
+        client._fill(5 + before)
+        left = struct.unpack_from("!I", client.buffer, 1)[0] - 4 - before
+        data, crc = client.buffer[5 + before:5 + before + left], 0
+        client.buffer = client.buffer[5 + before + len(data):]
+        while data:
+            crc, left = zlib.crc32(data, crc), left - len(data)
+            data = client.sock.recv(min(left, 1 << 20)) if left else b""
+        return left, crc
+
+    def test_it_costs_the_broker_no_memory(self):
+        crc = 0
+        for _ in range(LENGTH >> 20):
+            crc = zlib.crc32(b"x" * (1 << 20), crc)
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(timeout=60) as client:
+                client.query("CREATE UNLOGGED TABLE long (t text); ALTER TABLE long ALTER t SET STORAGE EXTERNAL")
+                self.streaming(daemon)
+                self.send_long(client, b"Q", b"SELECT length('", b"')\0")
+                self.assertEqual(client.answer().value(), str(LENGTH))
+                client.send(protocol.parse("SELECT length($1)"))
+                self.send_long(client, b"B", b"\0\0" + struct.pack("!HHI", 0, 1, LENGTH), b"\0\0")
+                client.send(protocol.execute() + protocol.sync())
+                self.assertEqual(client.answer().value(), str(LENGTH))
+                client.send(protocol.query("COPY long FROM STDIN"))
+                client.read_until("G")
+                self.send_long(client, b"d", b"", b"\n")
+                client.send(protocol.copy_done())
+                self.assertEqual(client.answer().tags, ["COPY 1"])
+                client.send(protocol.query("SELECT t FROM long"))
+                self.assertEqual(self.read_long(client, b"D", 6), (0, crc))
+                self.assertEqual(client.answer().tags, ["SELECT 1"])
+                client.send(protocol.query("COPY long TO STDOUT"))
+                self.assertEqual(self.read_long(client, b"d", 0), (0, zlib.crc32(b"\n", crc)))
+                self.assertEqual(client.answer().tags, ["COPY 1"])
+                self.streamed(daemon)
+
+
+class Unasked(Wired):
+    """What a server says when nothing was asked."""
+
+    def test_notices_and_parameters_reach_an_idle_client_that_has_a_server(self):
+        say = threading.Event()
+
+        def behave(session):
+            session.login()
+            while True:
+                kind, payload = session.read()
+                session.answer(kind, payload)
+                if b"LISTEN" in payload:
+                    say.wait(20)
+                    session.send(pg_standin.message("N", b"SNOTICE\0C00000\0Mhello\0\0")
+                                 + pg_standin.parameter("TimeZone", "Asia/Tokyo"))
+        standin = self.enterContext(pg_standin.PgStandin(behave))
+        world = World(self.server)
+        world.manager.create("forecaster/database/prod", standin.secret())
+        world.config["prod"] = {"pool": {"pool_size": 1}}
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            with daemon.connect() as client:
+                client.query("LISTEN news")
+                say.set()
+                kind, payload = client.read()
+                self.assertEqual((kind, protocol.error_fields(payload)["M"]), ("N", "hello"))
+                self.assertEqual(client.read(), ("S", b"TimeZone\0Asia/Tokyo\0"))
+                self.assertEqual(client.query("SELECT 'on'").value(), "SELECT 'on'")
+
+    def test_a_server_that_goes_while_its_client_is_idle_says_why_in_its_own_words(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                backend = client.query("LISTEN news; SELECT pg_backend_pid()").value()
+                self.server.sql(f"SELECT pg_terminate_backend({backend})")
+                kind, payload = client.read()
+                fields = protocol.error_fields(payload)
+                self.assertEqual((kind, fields["V"], fields["C"]), ("E", "FATAL", "57P01"))
+                self.assertIn("administrator command", fields["M"])
+                self.assertTrue(client.closed())
 
 
 if __name__ == "__main__":
