@@ -68,6 +68,11 @@ static void append_reset(struct bytes *sql, const char *name)
         bytes_text(sql, "; ");
 }
 
+static bool is_role(const char *name)
+{
+        return strcasecmp(name, "role") == 0;
+}
+
 /* What the broker SET for the last client and this one does not want. */
 static void undo_applied(struct track_client *c, struct track_server *t, struct bytes *sql)
 {
@@ -75,7 +80,7 @@ static void undo_applied(struct track_client *c, struct track_server *t, struct 
         const char *name, *value;
         struct settings *before = settings_ref(t->applied);
         while (settings_next(before, &at, &name, &value)) {
-                if (settings_get(c->wanted, name))
+                if (is_role(name) || settings_get(c->wanted, name))
                         continue;
                 append_reset(sql, name);
                 settings_remove(&t->applied, name);
@@ -95,7 +100,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
         const char *name, *value;
         while (settings_next(c->wanted, &at, &name, &value)) {
                 const char *reported = settings_get(t->reported, name);
-                if (!restore_settable(name))
+                if (is_role(name) || !restore_settable(name))
                         continue;
                 if (reported) {
                         if (!all && strcmp(reported, value) == 0)
@@ -110,6 +115,23 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
+        }
+}
+
+/* Not every role may SET everything: the last client's goes before all others, this one's comes behind. */
+static void align_role(struct track_client *c, struct track_server *t, const struct bytes *others,
+                       struct bytes *sql)
+{
+        const char *applied = settings_get(t->applied, "role"), *wanted = settings_get(c->wanted, "role");
+        if (applied && (bytes_length(others) || !wanted)) {
+                append_reset(sql, "role");
+                settings_remove(&t->applied, "role");
+                applied = NULL;
+        }
+        bytes_append(sql, bytes_data(others), bytes_length(others));
+        if (wanted && (!applied || strcmp(applied, wanted) != 0)) {
+                append_set(sql, "role", wanted);
+                settings_put(&t->applied, "role", wanted);
         }
 }
 
@@ -151,21 +173,24 @@ static void align(struct track_client *c, struct track_server *t)
 void restore_align(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
                    struct bytes *extra)
 {
-        struct bytes sql;
+        struct bytes sql, others;
         bytes_init(&sql, 0);
+        bytes_init(&others, 0);
         if (reset) {
                 bytes_text(&sql, full_reset);
                 settings_clear(&t->applied);
                 prepared_clear(&t->prepared);
                 t->soiled = false;
         }
-        undo_applied(c, t, &sql);
-        apply_wanted(c, t, reset, &sql);
+        undo_applied(c, t, &others);
+        apply_wanted(c, t, reset, &others);
+        align_role(c, t, &others, &sql);
         if (bytes_length(&sql)) {
                 send_sql(t, &sql, TURN_RESTORE, first);
                 statements_go(&c->statements);
         }
         bytes_free(&sql);
+        bytes_free(&others);
         tell(c, t, false, extra);
         align(c, t);
 }

@@ -67,6 +67,26 @@ static void what_was_set_for_one_client_is_reset_for_the_next(void **state)
         assert_string_equal(sent_first(&s), "Q:RESET \"work_mem\"; SET \"TimeZone\" = 'Asia/Tokyo'; ");
 }
 
+static void the_role_goes_before_all_others_and_comes_behind_them(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"role", "r", "jit", "off", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"jit\" = 'off'; SET \"role\" = 'r'; ");
+        says(&s, "C:SET C:SET ZI");
+        track_client_free(&s.c);
+        stage_client(&s, (const char *[]){"role", "r", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"role\"; RESET \"jit\"; SET \"role\" = 'r'; ");
+        says(&s, "C:RESET C:RESET C:SET ZI");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"role\"; ");
+}
+
 static void values_are_quoted(void **state)
 {
         (void) state;
@@ -231,6 +251,7 @@ int main(void)
                 TEST(differences_are_set_in_one_query_that_the_client_does_not_hear),
                 TEST(a_client_alike_costs_nothing),
                 TEST(what_was_set_for_one_client_is_reset_for_the_next),
+                TEST(the_role_goes_before_all_others_and_comes_behind_them),
                 TEST(values_are_quoted),
                 TEST(an_empty_application_name_is_a_value),
                 TEST(lists_of_names_go_through_set_config),
