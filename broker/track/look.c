@@ -418,7 +418,7 @@ void look_execute(struct track_client *c, const struct track_server *t, const st
         const struct statements *s = &c->statements;
         if (!r->marks.effects && !r->marks.pins)
                 return;
-        if (!r->portal || !s->bound) {
+        if (!r->portal || !s->bound || (s->two_readings && !c->two_readings)) {
                 apply_marks(c, t->reported, &r->marks, true);
                 return;
         }

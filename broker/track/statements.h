@@ -42,6 +42,7 @@ struct statements {
         struct settings *names;         /* parameters that some of these texts SET */
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
+        bool two_readings;              /* when that was parsed, '\' may have been an escape */
         bool here;                      /* the server has it, or will when it gets to what is sent next */
         bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
         bool hoped;                     /* ... part fails it is not here: the next one can't count on it */

@@ -61,6 +61,7 @@ static void remember_unnamed(struct track_client *c, const struct track_request 
         else
                 pin_long(c, piece);
         s->unnamed = r->marks;
+        s->two_readings = c->two_readings;
         statements_mark(&s->portals, r->marks.effects, r->marks.pins);
 }
 

@@ -409,6 +409,28 @@ static void a_set_of_the_rule_counts_from_the_next_request_on(void **state)
         assert_int_equal(pins_of("SELECT '\\''; LISTEN b; SELECT '"), PIN_BIT(PIN_LISTEN));
 }
 
+static void the_doubt_is_over_when_the_server_has_said_how_it_reads(void **state)
+{
+        (void) state;
+        done(&s, "SELECT set_config('a' || 'b', '1', false)", "T D:1 C:SELECT_1 ZI");
+        assert_string_equal(reason(&s), "set_config()");
+        done(&s, "DISCARD ALL", "C:DISCARD_ALL ZI");
+        assert_string_equal(reason(&s), "");
+}
+
+static void but_not_about_a_text_that_was_parsed_before(void **state)
+{
+        (void) state;
+        done(&s, "SET standard_conforming_strings = off",
+             "C:SET S:standard_conforming_strings=off ZI");
+        ask_parse(&s, "", "SELECT '\\''; SET work_mem = 1; SELECT '");
+        ask(&s, 'S');
+        says(&s, "1 S:standard_conforming_strings=on ZI");
+        ask_bind(&s, "", "");
+        ask_execute(&s, "");
+        assert_non_null(settings_get(s.c.touched, "work_mem"));
+}
+
 static void encodings_with_a_backslash_in_their_characters_too(void **state)
 {
         OWN(settings_unref) struct settings *told = settings_new();
@@ -452,6 +474,8 @@ int main(void)
                 TEST(with_backslashes_that_may_escape_both_readings_count),
                 TEST(and_no_end_is_believed),
                 TEST(a_set_of_the_rule_counts_from_the_next_request_on),
+                TEST(the_doubt_is_over_when_the_server_has_said_how_it_reads),
+                TEST(but_not_about_a_text_that_was_parsed_before),
                 TEST(encodings_with_a_backslash_in_their_characters_too),
         };
 
