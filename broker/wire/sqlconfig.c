@@ -5,18 +5,30 @@
 void sqlconfig_begin(struct sqlconfig *c)
 {
         c->name[0] = 0;
-        c->argument = c->tokens = 0;
-        c->named = c->plain = false;
+        c->argument = c->tokens = c->followed = 0;
+        c->named = c->plain = c->column = false;
+}
+
+static bool is_word(const struct sqltoken *t, const char *word)
+{
+        return t->kind == SQLTOKEN_WORD && t->length == strlen(word) &&
+               strncasecmp(t->text, word, t->length) == 0;
+}
+
+static bool keep_name(struct sqlconfig *c, const struct sqltoken *t)
+{
+        if (t->kind != SQLTOKEN_STRING || t->length >= sizeof c->name)
+                return false;
+        for (size_t i = 0; i < t->length; i++)
+                c->name[i] = (char) (t->text[i] >= 'A' && t->text[i] <= 'Z' ? t->text[i] | 0x20 : t->text[i]);
+        c->name[t->length] = 0;
+        return true;
 }
 
 static void step_name(struct sqlconfig *c, const struct sqltoken *t)
 {
-        c->named = c->tokens == 0 && t->kind == SQLTOKEN_STRING && t->length < sizeof c->name;
-        if (!c->named)
-                return;
-        for (size_t i = 0; i < t->length; i++)
-                c->name[i] = (char) (t->text[i] >= 'A' && t->text[i] <= 'Z' ? t->text[i] | 0x20 : t->text[i]);
-        c->name[t->length] = 0;
+        c->named = c->tokens == 0 && keep_name(c, t);
+        c->column = c->tokens == 0 && is_word(t, "name");
 }
 
 /* What the third argument may be made of, and nothing else. */
@@ -52,4 +64,17 @@ bool sqlconfig_end(struct sqlconfig *c)
         if (!c->named)
                 c->name[0] = 0;
         return c->argument == 2 && c->plain;
+}
+
+enum sqlconfig_verdict sqlconfig_follow(struct sqlconfig *c, const struct sqltoken *t)
+{
+        static const char *const words[] = {"from", "pg_settings", "where", "name", "="};
+        enum { VALUE = sizeof words / sizeof *words, END };
+        const unsigned at = c->followed++;
+        if (at == END)
+                return t->mark == ';' && c->name[0] ? SQLCONFIG_KNOWN : SQLCONFIG_UNKNOWN;
+        bool fits = at == VALUE          ? keep_name(c, t)
+                    : *words[at] == '='  ? t->mark == '='
+                                         : is_word(t, words[at]);
+        return fits ? SQLCONFIG_MORE : SQLCONFIG_UNKNOWN;
 }

@@ -303,10 +303,20 @@ static void end_statement(struct sqlword *w)
 
 static void end_config(struct sqlword *w)
 {
-        if (!sqlconfig_end(&w->arguments))
+        bool local = sqlconfig_end(&w->arguments);
+        w->following = !local && w->arguments.column;
+        if (!local && !w->following)
                 found(w, SQL_SET_CONFIG, w->arguments.name[0] ? w->arguments.name : NULL);
         w->config = 0;
         w->lex.quote.inner = w->setting || w->block;
+}
+
+static void follow_config(struct sqlword *w, const struct sqltoken *t)
+{
+        enum sqlconfig_verdict v = sqlconfig_follow(&w->arguments, t);
+        w->following = v == SQLCONFIG_MORE;
+        if (!w->following)
+                found(w, SQL_SET_CONFIG, v == SQLCONFIG_KNOWN ? w->arguments.name : NULL);
 }
 
 static void begin_config(struct sqlword *w)
@@ -421,6 +431,8 @@ static void look(struct sqlword *w, const struct sqltoken *t)
         w->before = w->lex.skipped ? SQLNAME_NONE : w->name_id;
         w->lex.skipped = false;
         w->name_id = name_of(t);
+        if (w->following)
+                follow_config(w, t);
         if (w->config)
                 step_config(w, t);
         if (t->mark)
@@ -447,16 +459,11 @@ void sqlword_init(struct sqlword *w, bool backslashes, sqlword_found *callback, 
 
 void sqlword_encoding(struct sqlword *w, const char *client_encoding)
 {
-        static const char *const doubles[] = {"BIG5", "GBK", "UHC", "GB18030", "JOHAB"};
+        static const char *const names[] = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"};
         w->lex.quote.encoding = SQLQUOTE_SAFE;
-        if (!client_encoding)
-                return;
-        if (strcasecmp(client_encoding, "SJIS") == 0 ||
-            strcasecmp(client_encoding, "SHIFT_JIS_2004") == 0)
-                w->lex.quote.encoding = SQLQUOTE_SJIS;
-        for (size_t i = 0; i < sizeof doubles / sizeof doubles[0]; i++)
-                if (strcasecmp(client_encoding, doubles[i]) == 0)
-                        w->lex.quote.encoding = SQLQUOTE_DOUBLE;
+        for (size_t i = 0; client_encoding && i < sizeof names / sizeof names[0]; i++)
+                if (strcasecmp(client_encoding, names[i]) == 0)
+                        w->lex.quote.encoding = i < 2 ? SQLQUOTE_SJIS : SQLQUOTE_DOUBLE;
 }
 
 void sqlword_feed(struct sqlword *w, const char *text, size_t n)
@@ -465,7 +472,7 @@ void sqlword_feed(struct sqlword *w, const char *text, size_t n)
         sqllex_feed(&w->lex, text, n);
         while ((t = sqllex_next(&w->lex))) {
                 look(w, t);
-                w->lex.dull = w->state == REST && !w->config && !w->into &&
+                w->lex.dull = w->state == REST && !w->config && !w->following && !w->into &&
                               w->name_id == SQLNAME_NONE;
         }
 }
@@ -475,6 +482,8 @@ void sqlword_end(struct sqlword *w)
         sqlword_feed(w, ";", 1);        /* ends an unfinished word, too */
         if (w->config)
                 end_config(w);
+        if (w->following)
+                found(w, SQL_SET_CONFIG, NULL);
         end_statement(w);
 }
 

@@ -64,6 +64,7 @@ struct sqlword {
         bool into;                      /* SELECT ... INTO may go on with TEMP */
         bool setting, block, atomic;    /* in SET; in DO; in a function's BEGIN ATOMIC */
         bool dropped;                   /* ON COMMIT DROP */
+        bool following;                 /* behind set_config(name, ...) */
         uint32_t config;                /* depth of set_config()'s parentheses, 0 = not in them */
         uint32_t depth;                 /* of parentheses */
         struct sqllex lex;

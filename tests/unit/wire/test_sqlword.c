@@ -215,6 +215,33 @@ static void set_config_is_local_only_when_it_plainly_says_so(void **state)
               {"SELECT set_config('My.Tag', $1, $2)", "SET_CONFIG:my.tag"});
 }
 
+/* As pg_dump does it. */
+static void a_row_of_pg_settings_names_its_parameter(void **state)
+{
+        (void) state;
+        CHECK({"SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'Some_Thing'",
+               "SET_CONFIG:some_thing"},
+              {"select set_config(NAME,'a','off')from/**/PG_SETTINGS where name='b' ; LISTEN x", "SET_CONFIG:b LISTEN"},
+              {"SELECT set_config(name, 'a', true) FROM pg_settings WHERE name = 'b'", ""},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = 'b' OR true", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = 'b' 'c'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = ''", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = E'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = $1", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name >= 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE NOT name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings, t WHERE name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM mine WHERE name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false), 1 FROM pg_settings WHERE name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name || 'x', 'a', false) FROM pg_settings WHERE name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(\"name\", 'a', false) FROM pg_settings WHERE name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false); SELECT 1 FROM pg_settings WHERE name = 'b'", "SET_CONFIG"},
+              {"SELECT set_config(name, 'a', false) FROM pg_settings WHERE name = 'b'; "
+               "SELECT set_config(name, 'a', false) FROM t", "SET_CONFIG:b SET_CONFIG"});
+}
+
 static void functions_are_found_anywhere(void **state)
 {
         (void) state;
@@ -474,6 +501,7 @@ int main(void)
                 cmocka_unit_test(a_default_is_a_reset),
                 cmocka_unit_test(long_names_are_cut_and_doubted),
                 cmocka_unit_test(set_config_is_local_only_when_it_plainly_says_so),
+                cmocka_unit_test(a_row_of_pg_settings_names_its_parameter),
                 cmocka_unit_test(functions_are_found_anywhere),
                 cmocka_unit_test(temporary_objects_are_found),
                 cmocka_unit_test(statements_are_told_by_their_first_words),
