@@ -37,7 +37,29 @@ def shared():
     return _shared["moto"]
 
 
-class Moto:
+class Secrets:
+    """Secrets by the names that the stand-in gives to what is done with them; ask() is the subclass's."""
+
+    def create(self, name, value):
+        return self.ask("CreateSecret", Name=name, SecretString=_text(value))["VersionId"]
+
+    def put(self, name, value, stages=(CURRENT,), token=None):
+        return self.ask("PutSecretValue", SecretId=name, SecretString=_text(value), VersionStages=list(stages),
+                        ClientRequestToken=token or str(uuid.uuid4()))["VersionId"]
+
+    def document(self, name, stage=CURRENT):
+        return json.loads(self.ask("GetSecretValue", SecretId=name, VersionStage=stage)["SecretString"])
+
+    def version_id(self, name, stage=CURRENT):
+        return next(version for version, stages in self.ask("DescribeSecret", SecretId=name)["VersionIdsToStages"].items()
+                    if stage in stages)
+
+    def update_stage(self, name, stage, move_to=None, remove_from=None):
+        self.ask("UpdateSecretVersionStage", SecretId=name, VersionStage=stage, MoveToVersionId=move_to,
+                 RemoveFromVersionId=remove_from)
+
+
+class Moto(Secrets):
     """The service as a story sees it; `key` signs the story's requests, `broker_key` the broker's."""
 
     def __init__(self, certificate=None, authority=None):
@@ -123,26 +145,6 @@ class Moto:
         form = urllib.parse.urlencode({"Action": action, "Version": "2010-05-08", **words})
         return self._signed("iam", {"Content-Type": "application/x-www-form-urlencoded"}, form.encode())
 
-    # ---- secrets, by the names that the stand-in gives to these ----
-
-    def create(self, name, value):
-        return self.ask("CreateSecret", Name=name, SecretString=_text(value))["VersionId"]
-
-    def put(self, name, value, stages=(CURRENT,), token=None):
-        return self.ask("PutSecretValue", SecretId=name, SecretString=_text(value), VersionStages=list(stages),
-                        ClientRequestToken=token or str(uuid.uuid4()))["VersionId"]
-
-    def document(self, name, stage=CURRENT):
-        return json.loads(self.ask("GetSecretValue", SecretId=name, VersionStage=stage)["SecretString"])
-
-    def version_id(self, name, stage=CURRENT):
-        return next(version for version, stages in self.ask("DescribeSecret", SecretId=name)["VersionIdsToStages"].items()
-                    if stage in stages)
-
-    def update_stage(self, name, stage, move_to=None, remove_from=None):
-        self.ask("UpdateSecretVersionStage", SecretId=name, VersionStage=stage, MoveToVersionId=move_to,
-                 RemoveFromVersionId=remove_from)
-
     # ---- users and their policies ----
 
     def user(self, name, statement):
@@ -161,6 +163,30 @@ class Moto:
         """From here on every request is held against IAM; the story's own are an administrator's."""
         self.key = self.user("administrator", {"Action": "*", "Resource": "*"})
         self._plain("/moto-api/reset-auth", b"0")
+
+
+class CommandLine(Secrets):
+    """The same service, asked by AWS's own program; skips the story where it is not on PATH."""
+
+    def __init__(self, moto):
+        if shutil.which("aws") is None:
+            raise unittest.SkipTest("aws (awscli) is not on PATH")
+        self.moto, self.store, self.place = moto, self, place.directory("aws")
+
+    def ask(self, action, **body):
+        command = re.sub(r"\B([A-Z])", r"-\1", action).lower()
+        given = self.place / "input.json"           # not among the words, which everybody sees
+        given.write_text(json.dumps(body))
+        name, secret = self.moto.key
+        done = process.run(
+            ["aws", "secretsmanager", command, "--cli-input-json", f"file://{given}", "--output", "json",
+             "--endpoint-url", self.moto.url], check=False, timeout=60, env={
+                 "PATH": os.environ["PATH"], "HOME": str(self.place), "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true",
+                 "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": secret})
+        if done.returncode:
+            code = re.search(r"An error occurred \((\w+)\)", done.stderr)
+            raise Refused(400, code and code[1], done.stderr)
+        return json.loads(done.stdout or "{}")
 
 
 class Rotation(rotation.Rotation):
