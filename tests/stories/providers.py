@@ -316,6 +316,14 @@ class Degraded(Providers):
         manager.throttle(times=None)
 
     @staticmethod
+    def down(manager):
+        manager.outage()
+
+    @staticmethod
+    def remove(manager):
+        manager.error(400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.", times=None)
+
+    @staticmethod
     def delete(manager):
         manager.store.find(SECRET).deleted = True
 
@@ -324,7 +332,8 @@ class Degraded(Providers):
         manager.put(SECRET, '{"host": "db", "password": "s3cret"')
 
     BAD = (("deny", "AccessDeniedException"), ("disable_key", "DecryptionFailure"), ("throttle", "ThrottlingException"),
-           ("delete", "marked for deletion"), ("spoil", "not valid JSON"))
+           ("down", "ServiceUnavailable"), ("delete", "marked for deletion"), ("remove", "ResourceNotFoundException"),
+           ("spoil", "not valid JSON"))
 
     def mend(self, manager, document):
         manager.clear_faults()
@@ -334,16 +343,20 @@ class Degraded(Providers):
             manager.put(SECRET, document)
 
     def test_the_last_good_credential_serves_on(self):
+        """Every query needs a new login, as the server has ended the sessions that there were."""
         for name, text in self.BAD:
             with self.subTest(name), World(self.server) as world:
-                world.add("prod", rotation={"poll_interval": "1s"}, pool={"server_lifetime": "1s"})
+                role = world.add("prod", rotation={"poll_interval": "1s"}).role
                 daemon = self.watch(world.start())
                 getattr(self, name)(world.manager)
                 self.until(lambda: text in str(daemon.show("SECRETS")[0]["last_error"]), f"{text} to be met")
-                for _ in range(5):
-                    time.sleep(0.3)
-                    self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
-                daemon.wait_for_log(text)
+                servers = set()
+                for _ in range(3):
+                    self.server.kill_sessions(role)
+                    self.until(lambda: not daemon.show("SERVERS"), "the broker to have seen it")
+                    servers.add(daemon.connect().query("SELECT pg_backend_pid()").value())
+                self.assertEqual(len(servers), 3)
+                self.assertIn(text, daemon.log())
                 self.assertNotIn("s3cret", daemon.log())
 
     def test_at_the_start_who_waits_is_told_why_until_it_is_mended(self):
