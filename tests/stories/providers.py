@@ -131,22 +131,6 @@ class Roles(Providers):
                     AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoint.url, AWS_EC2_METADATA_DISABLED="false", AWS_REGION="")))
                 self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
 
-    def test_keys_are_used_past_their_end_while_sts_is_down(self):
-        credentials = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n"
-                       "aws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n")
-        with Sts(5, CALLER, grace=600) as sts, self.world(sts.keys) as world:
-            daemon = self.watch(world.start(**self.variables(sts, credentials=credentials)))
-            sts.failing = True
-            self.until(lambda: time.time() > max(sts.keys.ends.values()) + 1, "the keys to expire")
-            self.until(lambda: any(asked["code"] for asked in sts.asked), "STS to be asked in vain")
-            self.goes_on(world)
-            sts.keys.grace = 0
-            self.until(lambda: "STS: ServiceUnavailable" in str(daemon.show("SECRETS")[0]["last_error"]),
-                       "the keys to be missed", 60)
-            self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
-            sts.failing = False
-            self.until(lambda: not daemon.show("SECRETS")[0]["last_error"], "new keys", 60)
-
     def test_the_clock_of_sts_is_followed(self):
         credentials = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n"
                        "aws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n")
@@ -175,8 +159,8 @@ class Roles(Providers):
             self.assertEqual(sts.asked, [])
 
 
-class Programs(Providers):
-    """credential_process, and what needs a person."""
+class WithProgram(Providers):
+    """A credential_process that prints the keys of the day, or fails."""
 
     SCRIPT = """import json, os, pathlib, sys, time
 place = pathlib.Path(sys.argv[1])
@@ -187,7 +171,10 @@ wrong = place / "wrong"
 if wrong.exists():
     sys.stderr.write(wrong.read_text())
     sys.exit(3)
-sys.stdout.write((place / "keys").read_text())
+keys = json.loads((place / "keys").read_text())
+if "Life" in keys:
+    keys["Expiration"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + keys.pop("Life")))
+sys.stdout.write(json.dumps(keys))
 """
 
     def setUp(self):
@@ -208,6 +195,9 @@ sys.stdout.write((place / "keys").read_text())
     def runs(self):
         path = self.place / "runs"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+class Programs(WithProgram):
+    """credential_process, and what needs a person."""
 
     def test_a_program_is_run_again_before_its_keys_expire(self):
         self.issue(600)
@@ -243,6 +233,96 @@ sys.stdout.write((place / "keys").read_text())
                                ("login_session = me", "login_session needs a person"),
                                (f"role_arn = {Sts.ROLE}\nsource_profile = x\nmfa_serial = y", "mfa_serial asks")):
                 self.checked(world, 1, text, **self.variables(config=f"[default]\n{line}\n"))
+
+
+class Renewals(WithProgram):
+    """Keys are to be renewed, and their provider fails."""
+
+    LIFE = 5
+
+    def providers(self):
+        """Name, keys, environment, break (True) or mend it, how often it was asked, what it is said to have said."""
+        token = place.directory("token") / "token"
+        token.write_text("jwt")
+        config = (f"[default]\nrole_arn = {Sts.ROLE}\nsource_profile = default\n"
+                  "aws_access_key_id = AKIDCALLEREXAMPLE\naws_secret_access_key = a/caller+secret\n")
+        role, identity = (self.enterContext(Sts(self.LIFE, CALLER, tokens=["jwt"], grace=600)) for _ in range(2))
+        instance, container = (self.enterContext(Endpoint(self.LIFE)) for _ in range(2))
+        instance.keys.grace = container.keys.grace = 600
+        self.issue(600, Life=self.LIFE)
+
+        def endpoint(asked):
+            return lambda fails: setattr(asked, "failing", fails), lambda: len(asked.asked)
+
+        def program(fails):
+            (self.place / "wrong").write_text("no vault") if fails else (self.place / "wrong").unlink()
+
+        return (("role", role.keys, self.variables(role, config), *endpoint(role), "STS: ServiceUnavailable"),
+                ("web identity", identity.keys, self.variables(
+                    identity, AWS_WEB_IDENTITY_TOKEN_FILE=token, AWS_ROLE_ARN=Sts.ROLE), *endpoint(identity),
+                 "STS: ServiceUnavailable"),
+                ("program", self.keys, self.variables(config=self.profile(), AWS_PROFILE="tool"), program,
+                 lambda: len(self.runs()), "it ended with status 3: no vault"),
+                ("container", container.keys, self.variables(
+                    AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{container.url}/v1/credentials"), *endpoint(container), "503"),
+                ("instance", instance.keys, self.variables(
+                    AWS_EC2_METADATA_SERVICE_ENDPOINT=instance.url, AWS_EC2_METADATA_DISABLED="false"),
+                 *endpoint(instance), "503"))
+
+    def test_the_old_keys_are_used_past_their_end_and_missed_only_when_they_are_refused(self):
+        """All at once, each with a broker of its own, for most of it is waiting."""
+        providers, brokers = self.providers(), {}
+        for name, keys, variables, *_ in providers:
+            brokers[name] = self.enterContext(self.world(keys))
+            self.watch(brokers[name].start(**variables))
+        before = {name: asked() for name, _, _, _, asked, _ in providers}
+        for _, _, _, fails, _, _ in providers:
+            fails(True)
+        expired = time.monotonic() + self.LIFE + 1
+        for name, _, _, _, asked, _ in providers:
+            self.until(lambda: asked() > before[name], f"the {name} to be asked in vain")
+        self.until(lambda: time.monotonic() > expired, "all keys to expire")
+        for world in brokers.values():
+            self.goes_on(world, 2)
+        for name, keys, _, fails, _, said in providers:
+            with self.subTest(name):
+                daemon = brokers[name].broker
+                self.says_nothing(daemon, keys)
+                keys.clear()                        # from here on the service knows none of them
+                self.until(lambda: said in str(daemon.show("SECRETS")[0]["last_error"]), "the keys to be missed", 30)
+                self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+                if name == "program":
+                    self.issue(600)
+                fails(False)
+
+                def mended():
+                    daemon.console("REFRESH prod")
+                    return not daemon.show("SECRETS")[0]["last_error"]
+                self.until(mended, "new keys", 30)
+
+
+class Files(Providers):
+    """Keys in a profile."""
+
+    @staticmethod
+    def write(path, key):
+        path.with_suffix(".new").write_text(
+            f"[default]\naws_access_key_id = {key['AccessKeyId']}\naws_secret_access_key = {key['SecretAccessKey']}\n"
+            f"aws_session_token = {key['Token']}\n")
+        path.with_suffix(".new").rename(path)
+
+    def test_keys_that_are_replaced_in_the_file_are_found_before_the_old_ones_end(self):
+        keys, path = Keys(), place.directory("aws") / "credentials"
+        first, second = keys.issue(600), keys.issue(600)
+        self.write(path, first)
+        with self.world(keys) as world:
+            daemon = self.watch(world.start(**self.variables(AWS_SHARED_CREDENTIALS_FILE=path)))
+            self.assertEqual(set(keys.used), {first["AccessKeyId"]})
+            self.write(path, second)
+            self.until(lambda: second["AccessKeyId"] in keys.used, "the new keys to be found", 30)
+            del keys[first["AccessKeyId"]]
+            self.goes_on(world)
+            self.says_nothing(daemon, keys)
 
 
 class ConnectProxy:
