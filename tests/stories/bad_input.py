@@ -228,6 +228,16 @@ class Clients(story.Story):
             self.assertNotIn("s3cr3t-w0rd", json.dumps(error.fields) + daemon.log())
             daemon.stop()
 
+    def test_a_login_that_has_expired_lets_nobody_in_until_it_is_renewed(self):
+        with World(self.server) as world:
+            role = world.add("prod", rotation={"bridge_timeout": "1s"}).role
+            self.server.sql(f"ALTER ROLE \"{role}\" VALID UNTIL '2001-01-01'")
+            daemon = self.watch(world.start(ready=False))
+            error = self.refused("08001", lambda: daemon.connect("prod", timeout=30).query("SELECT 1"))
+            self.assertIn("password authentication failed", str(error.fields))
+            self.server.sql(f"ALTER ROLE \"{role}\" VALID UNTIL 'infinity'")
+            daemon.wait_ready("prod", timeout=60)
+
     def test_a_database_that_is_not_there_gives_the_servers_own_error(self):
         with World(self.server) as world:
             world.add("prod", secret={"database": "nobody_made_this"}, pool={"query_wait_timeout": "3s"})

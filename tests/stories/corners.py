@@ -146,6 +146,48 @@ class Settings(Corner):
                 self.assertEqual(client.query("SHOW IntervalStyle").value(), "iso_8601")
 
 
+    def test_a_client_s_search_path_has_no_say_in_what_the_broker_asks(self):
+        """Whatever bears a name that the broker uses would be called in the client's place, with its rights."""
+        functions = {"pg_backend_pid()": "int", "pg_my_temp_schema()": "oid", "pg_listening_channels()": "text",
+                     "pg_advisory_unlock_all()": "void", "current_setting(text, bool)": "text", "lower(text)": "text",
+                     "set_config(text, text, bool)": "text", "same(int, int)": "bool", "same(text, text)": "bool",
+                     "same(name, name)": "bool", "same(oid, oid)": "bool", "same(name, text)": "bool", "sum(int, int)": "int"}
+        operators = ["=(int, int) same bool", "=(text, text) same bool", "=(oid, oid) same bool", "=(name, text) same bool",
+                     "<>(name, name) same bool", "+(int, int) sum int", "*(int, int) sum int"]
+        evil = "CREATE SCHEMA evil; CREATE TABLE evil.calls (who text); "
+        for name, result in functions.items():
+            evil += (f"CREATE FUNCTION evil.{name} RETURNS {result} LANGUAGE plpgsql AS $$ BEGIN INSERT INTO evil.calls "
+                     f"VALUES ('{name}'); RETURN{'' if result == 'void' else ' NULL'}; END $$; ")
+        for operator in operators:
+            types, function, _ = operator.rsplit(" ", 2)
+            sign, types = types[:types.index("(")], types[types.index("(") + 1:-1].split(", ")
+            evil += f"CREATE OPERATOR evil.{sign} (LEFTARG = {types[0]}, RIGHTARG = {types[1]}, FUNCTION = evil.{function}); "
+        for name in ("pg_locks", "pg_prepared_statements", "pg_cursors", "pg_class", "pg_settings", "pg_type", "pg_proc"):
+            evil += f"CREATE TABLE evil.{name} (nothing int); "
+        with World(self.server) as world:
+            environment = world.add("prod", isolation="strict", pool={"pool_size": 1})
+            self.server.sql(evil, environment.database, environment.role, environment.password)
+            daemon = self.watch(world.start())
+            with daemon.connect() as other:
+                for _ in range(2):
+                    with daemon.connect(options="-c search_path=evil,pg_catalog") as client:
+                        for sql in ("LISTEN x", "UNLISTEN x", "SET work_mem TO '1MB'", "RESET work_mem", "SET search_path TO evil, pg_catalog",
+                                    "PREPARE p AS SELECT 1", "DEALLOCATE p", "CREATE TEMP TABLE t (x int)", "DROP TABLE t",
+                                    "SELECT pg_catalog.pg_advisory_lock(1)", "BEGIN", "CREATE TEMP TABLE t (x int)"):
+                            client.query(sql)
+                    self.assertEqual(other.query("SELECT DISTINCT who FROM evil.calls").rows, [])
+
+    def test_what_differs_is_set_before_a_message_that_outgrows_the_buffer(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(timezone="Etc/GMT+1", work_mem="1MB") as one, daemon.connect(timezone="Etc/GMT+2", work_mem="2MB") as two:
+                sql = "SELECT current_setting('TimeZone'), current_setting('work_mem') -- " + "x" * 300_000
+                for _ in range(2):
+                    for client, wanted in ((one, ("Etc/GMT+1", "1MB")), (two, ("Etc/GMT+2", "2MB"))):
+                        self.assertEqual(client.extended(sql).rows, [wanted])
+                        self.assertEqual(client.query(sql).rows, [wanted])      # and nothing long is kept
+
+
 class Pins(Corner):
     """Who holds a server, and who waits for what."""
 

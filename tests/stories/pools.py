@@ -379,6 +379,69 @@ class Servers(Pool):
                     self.assertIn(caught.exception.sqlstate, ("08001", "53400"))
                     self.assertTrue(daemon.show("VERSION"))
 
+    def test_what_a_server_may_say_or_leave_out_at_a_login(self):
+        """Some proxies have no key to cancel with; notices and parameters may come at any time."""
+        whole, notice = pg_standin.LOGGED_IN, pg_standin.message("N", b"SNOTICE\0C00000\0Mhello\0\0")
+        authentication, rest = whole[:9], whole[9:]
+        key = pg_standin.message("K", pg_standin.struct.pack("!II", 4711, 815))
+        logins = {"keyless": whole.replace(key, b""), "chatty": authentication + notice + rest[:-6] + notice + rest[-6:],
+                  "unheard": authentication + pg_standin.parameter("of_the_future", "1") * 2 + rest,
+                  "talkative": authentication + notice * 2000 + rest}
+        world = World(self.server)
+        for name, words in logins.items():
+            def behave(session, words=words):
+                session.read_startup()
+                session.send(words)
+                session.serve()
+            standin = self.enterContext(pg_standin.PgStandin(behave))
+            world.manager.create(f"forecaster/database/{name}", standin.secret())
+            world.config[name] = {"pool": {"query_wait_timeout": "10s"}}
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            for name in logins:
+                with self.subTest(name=name), daemon.connect(name, timeout=40) as client:
+                    self.assertEqual(len(client.key), 4)
+                    self.assertEqual(client.query("SELECT 1").value(), "SELECT 1")
+
+    def test_a_welcome_tells_what_servers_are_now(self):
+        words = [pg_standin.LOGGED_IN]
+
+        def behave(session):
+            session.read_startup()
+            session.send(words[0])
+            session.serve()
+        standin, world = self.standin(behave)
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            with daemon.connect() as client:
+                self.assertEqual(client.parameters["server_version"], "15.0")
+                words[0] = words[0].replace(pg_standin.parameter("server_version", "15.0"),
+                                            pg_standin.parameter("server_version", "16.0"))
+                for session in standin.open_sessions():
+                    session.sock.shutdown(pg_standin.socket.SHUT_RDWR)
+                self.until(lambda: not standin.open_sessions(), "the old server to go")
+                client.query("SELECT 1")
+                self.assertEqual(client.parameters["server_version"], "16.0")
+                with daemon.connect() as newcomer:
+                    self.assertEqual(newcomer.parameters["server_version"], "16.0")
+
+    def test_a_pool_that_shrinks_during_logins_has_no_more_servers_than_it_may(self):
+        standin, world = self.standin(pg_standin.gated, pool_size=3)
+        with world:
+            daemon = self.watch(world.start(ready=False))
+            holder, waiters = daemon.connect(), [daemon.connect() for _ in range(2)]
+            standin.gate.clear()
+            standin.answer_query = lambda sql: ("long" in sql and standin.gate.wait(), pg_standin.default_answer(sql))[1]
+            holder.send(protocol.query("SELECT 'long'"))
+            for client in waiters:
+                client.send(protocol.query("SELECT 1"))
+            self.until(lambda: len(standin.logins()) == 3, "two logins to be under way")
+            daemon.console("SET pool_size = 1")
+            standin.gate.set()
+            for client in (holder, *waiters):
+                self.assertEqual(client.answer().value()[:6], "SELECT")
+            self.until(lambda: len(standin.open_sessions()) == 1, "one server to be left")
+
     def test_a_slow_login_stops_nobody_else(self):
         standin, world = self.standin(pg_standin.gated, server_connect_timeout="30s")
         standin.gate.clear()

@@ -181,12 +181,13 @@ KINDS = (
     Kind("long named statement", lambda v: close("S", "state") + parse(long(f"SELECT '{v}'", 70000), "state"),
          bind(statement="state") + execute() + sync(), "26000", ("DEALLOCATE state", "DEALLOCATE ALL", "DISCARD ALL"),
          pin="long prepared statement", undone=False, functions=False),
-    Kind("cursor WITH HOLD", "DECLARE state_{v} CURSOR WITH HOLD FOR SELECT 1", "SELECT max(name) FROM pg_cursors WHERE is_holdable",
-         ends=("CLOSE {mine}", "CLOSE ALL", "DISCARD ALL"), pin="cursor WITH HOLD", shows="state_{v}",
+    Kind("cursor WITH HOLD", "DECLARE state_{v} CURSOR WITH HOLD FOR SELECT 1",
+         "SELECT max(name) FROM pg_cursors WHERE is_holdable", ends=("CLOSE {mine}", "CLOSE ALL", "DISCARD ALL"), pin="cursor WITH HOLD", shows="state_{v}",
          almost="DECLARE other CURSOR WITH HOLD FOR SELECT 1; CLOSE other"),
     Kind("LISTEN", "LISTEN state_{v}", "SELECT max(c) FROM pg_listening_channels() AS c",
          ends=("UNLISTEN {mine}", "UNLISTEN *", "DISCARD ALL"), pin="LISTEN", shows="state_{v}", almost="UNLISTEN other"),
-    advisory("advisory lock", "SELECT pg_advisory_lock({v})", "SELECT pg_advisory_unlock({mine})", almost="SELECT pg_advisory_lock(0), pg_advisory_unlock(0)"),
+    advisory("advisory lock", "SELECT pg_advisory_lock({v})", "SELECT pg_advisory_unlock({mine})",
+             almost="SELECT pg_advisory_lock(0), pg_advisory_unlock(0)"),
     advisory("shared advisory lock", "SELECT pg_try_advisory_lock_shared({v})", "SELECT pg_advisory_unlock_shared({mine})",
              almost="SELECT pg_advisory_unlock({mine})"),
     advisory("advisory lock taken twice", "SELECT pg_advisory_lock({v}), pg_advisory_lock({v})",
@@ -206,7 +207,8 @@ KINDS = (
          "SELECT max(slot_name) FROM pg_replication_slots WHERE active_pid = pg_backend_pid()", shows="{slot}_{v}",
          pin="backup or temporary slot", undone=False, frail=True, functions=False),
     Kind("replication origin", "SELECT CASE WHEN NOT pg_replication_origin_session_is_setup() "
-         "THEN pg_replication_origin_session_setup('{slot}') END", "SELECT nullif(pg_replication_origin_session_is_setup(), false)",
+         "THEN pg_replication_origin_session_setup('{slot}') END",
+         "SELECT nullif(pg_replication_origin_session_is_setup(), false)",
          values=("t",), pin="backup or temporary slot", undone=False, functions=False),
 )
 

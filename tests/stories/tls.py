@@ -223,6 +223,21 @@ class Downgrade(story.Story):
         self.assertIn(error.sqlstate, ("08001", "53400"))
         self.assertTrue(all(session.startup is None for session in server.sessions))
 
+    def test_what_a_server_says_ahead_of_the_handshake_is_not_believed(self):
+        """Whoever stands between may put it there, and needs no certificate for that."""
+        words = pg_standin.error("42501", "put there by a stranger")
+
+        def speak_ahead(session):
+            session.exactly(8)
+            session.send(b"S" + words)
+            session.exactly(5)
+        for mode in ("require", "prefer"):
+            with self.subTest(mode=mode):
+                server, error = self.one_try(speak_ahead, {"ssl_mode": mode})
+                self.assertEqual(error.sqlstate, "08001")
+                self.assertNotIn("stranger", str(error.fields))
+                self.assertTrue(server.sessions and all(session.startup is None for session in server.sessions))
+
     def test_a_false_server_that_asks_for_clear_text_gets_no_password_under_verify_full(self):
         folder = place.directory("false")
         process.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",

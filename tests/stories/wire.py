@@ -80,6 +80,22 @@ class Startup(Wired):
         seen = client.read_until("ZE")
         return "".join(kind for kind, _ in seen), [payload for kind, payload in seen if kind == "v"]
 
+    def test_a_startup_may_come_byte_by_byte_and_be_of_any_length(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.raw() as client:
+                for byte in protocol.startup_message({"user": "story", "database": "prod"}):
+                    client.send(bytes((byte,)))
+                client.read_until("Z")
+                self.assertEqual(client.query("SELECT 1").value(), "1")
+            for length in (63, 64, 1000, 5000, 9900, 10001, 60000):
+                with self.subTest(length=length), daemon.raw() as client:
+                    client.send(protocol.startup_message({"user": "story", "database": "x" * length}))
+                    kind, payload = client.read()
+                    self.assertEqual(kind, "E")
+                    self.assertEqual(protocol.error_fields(payload)["C"], "3D000" if length < 9950 else "08P01")
+                    self.assertTrue(client.closed())
+
     def test_versions_are_negotiated_once_and_the_session_goes_on(self):
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())
