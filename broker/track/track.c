@@ -146,7 +146,8 @@ static void settle(struct track_client *c, struct track_server *t)
         memset(&t->span, 0, sizeof t->span);
         pins_settle(&c->pins, how);
         audit_settle(c, t, how == PINS_DONE);
-        c->two_readings = track_two_readings(c->wanted);        /* as the server has reported by now */
+        /* As the server has reported by now. */
+        c->two_readings = c->two_readings && track_two_readings(c->wanted);
         c->statements.portals = (struct text_marks){0};
         if (!statements_count(&c->statements) && !(c->pins.kinds & PIN_BIT(PIN_PREPARE)))
                 c->statements.named = (struct text_marks){0};
