@@ -76,7 +76,7 @@ static void secrets_row(const struct snapshot_world *w, const struct pool *p,
         snapshot_text(r, status.stage);
         snapshot_moment(r, status.fetched);
         if (status.fetched)
-                snapshot_number(r, w->now > status.fetched ? w->now - status.fetched : 0);
+                snapshot_count(r, status.age_ms / 1000);
         else
                 snapshot_text(r, NULL);
         if (status.next_poll_ms >= 0)

@@ -135,6 +135,7 @@ static void fetched(void *arg, struct source_answer *answer)
                 if (k->fetching_stage == STAGE_CURRENT) {
                         credential_set(&k->current, c);
                         k->fetched = time(NULL);
+                        k->fetched_at = loop_now(k->loop);
                         error_clear(&k->fetch_error);
                 }
         } else if (k->fetching_stage == STAGE_CURRENT || answer->verdict != SOURCE_NONE) {

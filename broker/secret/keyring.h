@@ -65,6 +65,7 @@ struct keyring_status {
         const char *source, *version_id, *stage, *last_error;
         const char *state;              /* "settled", "provisional", "login refused", ... */
         int64_t fetched;                /* seconds since 1970; 0 = never */
+        uint64_t age_ms;                /* since then, by a clock that nobody sets */
         int64_t next_poll_ms;           /* from now; -1 = none planned */
         uint32_t generation;
         bool bridging, provisional;

@@ -41,6 +41,7 @@ struct keyring {
 
         struct history *history;
         int64_t fetched;
+        uint64_t fetched_at; /* the same by the loop's clock */
         uint64_t made_at, poll_ms;
         struct error fetch_error, login_error;
         uint64_t said_at;

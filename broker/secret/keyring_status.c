@@ -94,6 +94,7 @@ void keyring_status(const struct keyring *k, struct keyring_status *out)
                 .last_error = k->login_error.text[0] ? k->login_error.text : k->fetch_error.text,
                 .state = rotation_describe(k->rotation),
                 .fetched = k->fetched,
+                .age_ms = k->fetched ? now - k->fetched_at : 0,
                 .next_poll_ms = at == DEADLINE_NEVER ? -1
                                 : at > now           ? (int64_t) (at - now)
                                                      : 0,

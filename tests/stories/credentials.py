@@ -132,6 +132,26 @@ class Always(story.Story):
             world.manager.clear_faults()
             self.until(lambda: not daemon.show("SECRETS")[0]["last_error"], "the error to be over", 60)
 
+    def test_a_clock_that_is_set_by_hours_while_it_runs_costs_one_request_each_time(self):
+        with World(self.server) as world:
+            role = world.add("prod", rotation={"poll_interval": "1s"}).role
+            daemon = self.watch(world.start())
+            for hours, code in ((5, "RequestTimeTooSkewed"), (-7, "SignatureDoesNotMatch"), (0, "RequestExpired")):
+                with self.subTest(hours=hours, code=code):
+                    since = time.monotonic()
+                    world.manager.skew_code, world.manager.clock_offset = code, hours * 3600.0
+
+                    def asked():
+                        codes = [request.code for request in world.manager.asked(since=since)]
+                        return code in codes and codes[-1] == "" and codes
+                    self.assertEqual(self.until(asked, "a request by the other clock").count(code), 1)
+                    self.assertEqual(daemon.show("SECRETS")[0]["last_error"], "")
+                    self.assertLess(int(daemon.show("SECRETS")[0]["age_s"]), 3600)
+                    self.server.kill_sessions(role)
+                    self.until(lambda: not daemon.show("SERVERS"), "the broker to have seen it")
+                    self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+            self.assertIn("clock differs from Secrets Manager's", daemon.log())
+
     def test_the_loop_goes_on_while_secrets_manager_hangs(self):
         with World(self.server) as world:
             world.add("prod", rotation={"poll_interval": "1s"})

@@ -15,6 +15,7 @@ import email.utils
 import http.server
 import json
 import random
+import re
 import signal
 import ssl
 import string
@@ -61,6 +62,7 @@ class SecretsManager:
         self.secret_key = secret_key or "".join(random.choices(string.ascii_letters + "/+", k=40))
         self.keys = {access_key: (self.secret_key, session_token)}
         self.clock_offset = 0.0                     # seconds this server's clock is ahead of ours
+        self.skew_code = None                       # what a request by a wrong clock is told; as sigv4.py says
         self.requests, self.faults = [], []
         self.lock = threading.Lock()
         self.closing = threading.Event()
@@ -352,6 +354,8 @@ class _ServiceHandler(_Handler):
                 return
             answer = manager.perform(action, request, stale=bool(fault and fault.kind == "stale"))
         except Refused as refused:
+            if manager.skew_code and re.match("Signature (expired|not yet current)", refused.message):
+                refused = Refused(403, manager.skew_code, refused.message)
             manager.note(action, request, refused.status, refused.code, None)
             self.refuse(refused)
             return

@@ -81,6 +81,9 @@ static void the_code_decides_and_not_the_status(void **state)
         is(400, "{\"__type\":\"InternalServiceError\"}", ANSWER_TROUBLE);
         is(500, "{\"__type\":\"ExpiredTokenException\"}", ANSWER_BAD_KEY);
         is(403, "{\"__type\":\"InvalidSignatureException\"}", ANSWER_BAD_SIGNATURE);
+        is(403, "{\"__type\":\"RequestTimeTooSkewed\"}", ANSWER_BAD_SIGNATURE);
+        is(400, "{\"__type\":\"RequestExpired\"}", ANSWER_BAD_SIGNATURE);
+        is(400, "{\"__type\":\"RequestInTheFuture\"}", ANSWER_BAD_SIGNATURE);
         is(400, "{\"__type\":\"InvalidRequestException\"}", ANSWER_BAD_STATE);
         is(400, "{\"__type\":\"InvalidParameterException\"}", ANSWER_BAD_REQUEST);
         is(400, "{\"__type\":\"DecryptionFailure\"}", ANSWER_KMS);

@@ -79,6 +79,28 @@ static void another_clock_once_and_only_if_it_differs(void **state)
         next(&a, ANSWER_BAD_SIGNATURE, 0, 10000, ATTEMPTS_OTHER_KEY, 0);
 }
 
+/* This machine's clock is set while the broker runs, forth and back again; the service's goes as it did. */
+static void a_clock_that_is_set_is_followed_each_time(void **state)
+{
+        static const int64_t set[] = {7200, -40 * 86400, 0, 239, -3600};
+        static const long long there = NOW;
+        struct attempts a = begun();
+        uint32_t pause;
+
+        (void) state;
+        for (unsigned i = 0; i < sizeof set / sizeof *set; i++) {
+                bool notices = i != 3; /* AWS does not mind four minutes */
+
+                attempts_begin(&a);
+                a.made = 1;
+                assert_int_equal(attempts_next(&a, ANSWER_BAD_SIGNATURE, there, (time_t) (there + set[i]), 10000,
+                                               &pause),
+                                 notices ? ATTEMPTS_OTHER_CLOCK : ATTEMPTS_OTHER_KEY);
+                assert_int_equal(pause, 0);
+                assert_int_equal(a.ahead_s, notices ? -set[i] : 0);
+        }
+}
+
 static void what_no_attempt_mends_is_over(void **state)
 {
         struct attempts a = begun();
@@ -94,6 +116,7 @@ int main(void)
                 cmocka_unit_test(not_without_time_for_another),
                 cmocka_unit_test(another_key_once),
                 cmocka_unit_test(another_clock_once_and_only_if_it_differs),
+                cmocka_unit_test(a_clock_that_is_set_is_followed_each_time),
                 cmocka_unit_test(what_no_attempt_mends_is_over),
         };
 

@@ -237,6 +237,7 @@ static void the_first_version_is_fetched_proven_and_adopted(void **state)
         assert_string_equal(s.state, "settled");
         assert_string_equal(s.last_error, "");
         assert_true(s.fetched > 0);
+        assert_in_range(s.age_ms, 40, 100);
         assert_in_range(s.next_poll_ms, 239000, 360000);
         assert_true(s.billed);
         assert_int_equal(s.calls, 1);

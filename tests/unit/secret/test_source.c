@@ -21,6 +21,8 @@ static const char expired[] = "{\"__type\":\"ExpiredTokenException\",\"Message\"
 static const char bad_signature[] =
         "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired\"}";
 
+static const char too_skewed[] = "{\"__type\":\"RequestTimeTooSkewed\",\"message\":\"too far\"}";
+
 /* ---- A place ---- */
 
 static struct {
@@ -422,6 +424,26 @@ static void a_wrong_clock_is_mended_by_the_servers_date(void **state)
         assert_true(llabs(date_sent(&http->requests[1]) - there) < 60);
         gives(STAGE_CURRENT, SOURCE_FOUND);
         assert_true(llabs(date_sent(&http->requests[2]) - there) < 60);
+}
+
+/* What counts is how far the two are apart: it is all the same whose clock was set. */
+static void a_clock_that_is_set_back_is_mended_again(void **state)
+{
+        long long here = (long long) time(NULL);
+
+        (void) state;
+        http->answers[http->answer_count++] =
+                (struct pretend_answer){403, too_skewed, "", here - 5 * 3600};
+        pretend_answers(http, 200, found);
+        http->answers[http->answer_count++] = (struct pretend_answer){403, too_skewed, "", here};
+        pretend_answers(http, 200, found);
+        make_aws();
+        gives(STAGE_CURRENT, SOURCE_FOUND);
+        assert_true(llabs(date_sent(&http->requests[1]) - (here - 5 * 3600)) < 60);
+        gives(STAGE_CURRENT, SOURCE_FOUND);
+        assert_int_equal(http->asked, 4);
+        assert_true(llabs(date_sent(&http->requests[2]) - (here - 5 * 3600)) < 60);
+        assert_true(llabs(date_sent(&http->requests[3]) - here) < 60);
 }
 
 static void with_a_right_clock_a_bad_signature_is_a_bad_key(void **state)
@@ -860,6 +882,7 @@ int main(void)
                 in_a_place(expired_credentials_are_looked_up_again_once),
                 in_a_place(new_credentials_in_the_file_are_used_at_once),
                 in_a_place(a_wrong_clock_is_mended_by_the_servers_date),
+                in_a_place(a_clock_that_is_set_back_is_mended_again),
                 in_a_place(with_a_right_clock_a_bad_signature_is_a_bad_key),
                 in_a_place(without_credentials_nothing_is_asked),
                 in_a_place(a_bad_document_is_refused_with_its_version),
