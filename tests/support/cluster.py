@@ -4,6 +4,7 @@ start_cluster() gives either a throw-away cluster or, if PGBROKER_TEST_SERVER ho
 URI, that server: then everything a test makes there bears a unique name and is dropped at the end,
 and stories that need the server's files are skipped.
 """
+import fcntl
 import os
 import pathlib
 import re
@@ -205,15 +206,30 @@ class Cluster(Server):
             os.chown(path, self.uid, -1)
 
     def _initdb(self):
-        words = self.place / "superuser"
+        """A copy of what initdb has made in $PGBROKER_TEST_TEMPLATE, if that is set: the first one to come makes it."""
+        template = os.environ.get("PGBROKER_TEST_TEMPLATE")
+        if not template:
+            self._initdb_in(self.place)
+            return
+        template = pathlib.Path(template)
+        with open(template / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (template / "made").exists():
+                self._initdb_in(template)
+                (template / "made").touch()
+        self.superuser_password = (template / "superuser").read_text().strip()
+        process.run(["cp", "-a", template / "data", self.data])
+
+    def _initdb_in(self, folder):
+        words = folder / "superuser"
         words.touch(mode=0o600)
         words.write_text(self.superuser_password + "\n")
         if self.uid is not None:
             os.chown(words, self.uid, -1)
-        process.run([BINARIES / "initdb", "-D", self.data, "-U", self.superuser, "-A", "scram-sha-256",
+            os.chown(folder, self.uid, -1)
+        process.run([BINARIES / "initdb", "-D", folder / "data", "-U", self.superuser, "-A", "scram-sha-256",
                      "--pwfile", words, "-N", "--no-locale", "-E", "UTF8", "--no-instructions"],
-                    uid=self.uid, cwd=self.place)
-        words.unlink()
+                    uid=self.uid, cwd=folder)
 
     def _copy(self, primary):
         """The data of a primary, which this one follows from its start on."""
