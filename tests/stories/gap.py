@@ -19,7 +19,7 @@ class Gap(story.Story):
     timeout = 240
 
     def wait_it_out(self, hide_pending):
-        with under_load(self, GAP + 10, before_start=hide_pending) as world:
+        with under_load(self, before_start=hide_pending) as world:
             everywhere(world, lambda *words: rotation.Rotation(*words).run(gap=GAP))
             follows(self, world, timeout=40)
             bridged = [int(row["bridged_ms"]) for row in world.broker.show("ROTATIONS")]

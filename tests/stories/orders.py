@@ -117,7 +117,7 @@ class Orders(story.Story):
                 self.assertEqual(daemon.show("SERVERS", database="prod")[0]["close_needed"], "0")
 
     def test_reconnect_and_set_under_load_cost_no_query(self):
-        with load.under_load(self, seconds=6) as world:
+        with load.under_load(self) as world:
             with world.broker.connect("pgbroker") as console:
                 for size in (4, 8, 5, 8):
                     console.query(f"SET pool_size = {size}; RECONNECT")

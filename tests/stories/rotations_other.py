@@ -18,7 +18,7 @@ class OtherChanges(story.Story):
     timeout = 180
 
     def test_alternating_users_change_without_a_refused_login(self):
-        with under_load(self, 16, poll_interval="1s") as world:
+        with under_load(self, poll_interval="1s") as world:
             for _ in range(3):
                 everywhere(world, lambda *words: rotation.rotate_alternating_users(*words))
                 follows(self, world)
@@ -42,17 +42,17 @@ class OtherChanges(story.Story):
                                     pool={"pool_size": 6, "server_lifetime": "1s"})
             self.mirror(environment, other)
             daemon = self.watch(world.start())
-            loads = [pgbench.Pgbench(daemon.uri(), seconds=10, clients=3, rate=60),
-                     pgbench.Pgbench(daemon.uri(), seconds=10, clients=2, rate=20, reconnect=True)]
+            loads = [pgbench.Pgbench(daemon.uri(), clients=3, rate=60),
+                     pgbench.Pgbench(daemon.uri(), clients=2, rate=20, reconnect=True)]
             for load in loads:
                 self.addCleanup(load.stop)
-            time.sleep(2)
+            self.until(lambda: world.counted() > 50, "the load to be there")
             world.manager.put(environment.secret_name, {
                 **world.manager.document(environment.secret_name), "host": "127.0.0.1", "port": str(other.port)})
             follows(self, world)
             self.until(lambda: other.sessions(environment.role), "sessions on the new host")
             self.until(lambda: not self.server.sessions(environment.role), "the old host to be left")
-            outcomes = [load.finish() for load in loads]
+            outcomes = [load.end() for load in loads]
             for outcome in outcomes:
                 self.assertTrue(outcome.clean, str(outcome))
             there = int(other.sql("SELECT sum(n) FROM counters", environment.database)[0][0])
@@ -89,7 +89,7 @@ class OtherChanges(story.Story):
             self.assertFalse([line for line in other.log_lines() if line["remote"].startswith("127.")])
 
     def test_a_third_version_that_an_operator_writes_in_the_gap_is_adopted(self):
-        with under_load(self, 12) as world:
+        with under_load(self) as world:
             everywhere(world, lambda *words: rotation.Rotation(*words).run(until="set_secret"))
             time.sleep(3)
             everywhere(world, lambda *words: rotation.rotate_secret_first(*words))

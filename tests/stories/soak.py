@@ -131,6 +131,8 @@ class Soak(story.Story):
             if not meter.sanitized(daemon):
                 self.assertLess(grown, 8192, "kB more than when it was warm")
             transactions = int(daemon.show("STATS_TOTALS", database="prod")[0]["xact_count"])
+            print(f"      {mishaps} mishaps, {transactions} transactions in {SECONDS} s, {grown} kB more than when it was warm",
+                  flush=True)
             self.assertGreater(transactions, 50 * SECONDS)
 
 

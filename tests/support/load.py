@@ -5,7 +5,6 @@ and one that connects for every transaction. server_lifetime is a second, so log
 """
 import contextlib
 import threading
-import time
 
 import pgbench
 from world import World
@@ -17,8 +16,9 @@ MODES = {"prod": "transaction", "staging": "session"}
 
 
 @contextlib.contextmanager
-def under_load(story, seconds, poll_interval="300s", before_start=None, **pool):
-    """Yields the world after a second of load; at the end everything is counted and compared."""
+def under_load(story, poll_interval="300s", before_start=None, **pool):
+    """Yields the world when all are at work; at the end, when they have gone on for some more, everything is counted
+    and compared."""
     with World(story.server) as world:
         for name, mode in MODES.items():
             world.add(name, counters=True, rotation={"poll_interval": poll_interval},
@@ -26,15 +26,24 @@ def under_load(story, seconds, poll_interval="300s", before_start=None, **pool):
         if before_start:
             before_start(world)
         daemon = story.watch(world.start())
-        loads = {name: [pgbench.Pgbench(daemon.uri(name), seconds=seconds, clients=3, rate=60),
-                        pgbench.Pgbench(daemon.uri(name), seconds=seconds, clients=2, rate=20, reconnect=True)]
+        loads = {name: [pgbench.Pgbench(daemon.uri(name), clients=3, rate=60),
+                        pgbench.Pgbench(daemon.uri(name), clients=2, rate=20, reconnect=True)]
                  for name in MODES}
         for bench in sum(loads.values(), []):
             story.addCleanup(bench.stop)
-        time.sleep(1.0)
+        go_on(story, daemon)
         yield world
+        go_on(story, daemon)
         for name, benches in loads.items():
-            reckon(story, world, name, [bench.finish() for bench in benches])
+            reckon(story, world, name, [bench.end() for bench in benches])
+
+
+def go_on(story, daemon, transactions=60):
+    """Until each environment has seen so many more transactions."""
+    def seen():
+        return {row["database"]: int(row["xact_count"]) for row in daemon.show("STATS_TOTALS")}
+    before = seen()
+    story.until(lambda: all(seen()[name] >= before[name] + transactions for name in MODES), "the load to go on", 60)
 
 
 def reckon(story, world, name, outcomes):
