@@ -63,4 +63,14 @@ SELECT format('REASSIGN OWNED BY %I TO %I', rolname, :'owner')
                 WHERE refclassid = 'pg_authid'::regclass AND refobjid = pg_roles.oid AND deptype = 'o'
                   AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) \gexec
 
+-- What does not belong to the owner: what an administrator makes in the schema, and what a login makes under its
+-- own name (SET ROLE NONE). From here on the owner, and so both logins, may use it. For logins this takes an
+-- administrator who is a superuser or a member of them; to others PostgreSQL does not allow it, and it is left out.
+SELECT format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT ALL ON %s TO %I', :'schema', kind, :'owner')
+  FROM (VALUES ('TABLES'), ('SEQUENCES'), ('ROUTINES'), ('TYPES')) AS kinds (kind) \gexec
+SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT ALL ON %s TO %I', login, kind, :'owner')
+  FROM (VALUES (:'login'), (:'clone')) AS logins (login),
+       (VALUES ('TABLES'), ('SEQUENCES'), ('ROUTINES'), ('TYPES'), ('SCHEMAS')) AS kinds (kind)
+ WHERE pg_has_role(login, 'USAGE') \gexec
+
 COMMIT;

@@ -13,6 +13,17 @@ SCRIPT = place.ROOT / "sql" / "10_roles.sql"
 SECRET = "forecaster/database/prod"
 
 
+# Kind: how one is made, how it is used. {name} is its name, {user} that of whoever uses it.
+KINDS = {
+    "table": ("CREATE TABLE {name} (x int)", "INSERT INTO {name} VALUES (1); SELECT x FROM {name}"),
+    "sequence": ("CREATE SEQUENCE {name}", "SELECT nextval('{name}'); SELECT setval('{name}', 1)"),
+    "function": ("CREATE FUNCTION {name}() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SELECT {name}()"),
+    "type": ("CREATE TYPE {name} AS ENUM ('a')", "CREATE TABLE {name}_of_{user} (x {name})"),
+    "schema": ("CREATE SCHEMA {name}; CREATE TABLE {name}.inside (x int)",
+               "INSERT INTO {name}.inside VALUES (1); CREATE TABLE {name}.{user} (x int)"),
+}
+
+
 class Roles(story.Story):
     """A database of its own for each story, with the script's roles in it."""
 
@@ -45,14 +56,28 @@ class Roles(story.Story):
                                self.database)[0][0]
 
     def test_running_it_twice_changes_nothing(self):
+        defaults = "SELECT defaclrole, defaclobjtype, defaclacl FROM pg_default_acl ORDER BY 1, 2"
         catalog = ("SELECT rolname, rolcanlogin, rolsuper, rolcreaterole, rolpassword IS NULL FROM pg_authid "
                    f"WHERE rolname IN ({literal(self.login)}, {literal(self.clone)}, {literal(self.owner)}) ORDER BY 1;")
         self.apply()
-        first = self.server.sql(catalog, self.database)
+        first, privileges = self.server.sql(catalog, self.database), self.server.sql(defaults, self.database)
         self.apply()
         self.assertEqual(self.server.sql(catalog, self.database), first)
+        self.assertEqual(self.server.sql(defaults, self.database), privileges)
+        self.assertEqual(len(privileges), 4 + 2 * 5)
         self.assertEqual(sorted(first), sorted([(self.owner, "f", "f", "f", "t"), (self.login, "t", "f", "f", "t"),
                                                 (self.clone, "t", "f", "f", "t")]))
+
+    def test_an_administrator_who_is_no_superuser_can_run_it(self):
+        """As the master user of a managed PostgreSQL: it may make roles and owns the database."""
+        master, password = self.server.create_login("master", options="CREATEROLE")
+        self.server.sql(f"ALTER DATABASE {identifier(self.database)} OWNER TO {identifier(master)}")
+        for _ in range(2):
+            self.server.psql(file=SCRIPT, database=self.database, user=master, password=password,
+                             variables={"login": self.login, "owner": self.owner})
+        self.server.sql("CREATE TABLE masters (x int)", self.database, master, password)
+        manager = self.rotated().manager
+        self.as_current(manager, "INSERT INTO masters VALUES (1)")
 
     def test_a_login_has_no_password_until_one_is_set(self):
         self.apply()
@@ -77,6 +102,47 @@ class Roles(story.Story):
         self.assertEqual(manager.document(SECRET)["username"], self.clone)
         self.as_current(manager, "ALTER TABLE shared ADD y int; UPDATE shared SET y = 2")
         self.as_current(manager, "DROP TABLE shared")
+
+    def make_each(self, manager, prefix, first=""):
+        """One of each kind, by the login of the day; `first` goes before."""
+        for kind, (create, _) in KINDS.items():
+            self.as_current(manager, first + create.format(name=f"{prefix}_{kind}"))
+
+    def use_each(self, manager, *prefixes, kinds=KINDS):
+        user = manager.document(SECRET)["username"]
+        for prefix in prefixes:
+            for kind in kinds:
+                with self.subTest(user=user, what=f"{prefix}_{kind}"):
+                    self.as_current(manager, KINDS[kind][1].format(name=f"{prefix}_{kind}", user=identifier(user)[1:-1]))
+
+    def test_what_was_made_before_and_after_rotations_is_usable_by_both_logins(self):
+        self.apply()
+        manager = self.rotated(alternate=True).manager
+        for prefix in ("before", "between", "after"):
+            self.make_each(manager, prefix)
+            rotation.rotate_alternating_users(manager, SECRET, self.server)
+        for user in (self.clone, self.login):
+            self.assertEqual(manager.document(SECRET)["username"], user)
+            self.use_each(manager, "before", "between", "after")
+            rotation.rotate_alternating_users(manager, SECRET, self.server)
+
+    def test_default_privileges_share_what_does_not_belong_to_the_owner(self):
+        """What a login made under its own name, and an administrator in the schema; where PUBLIC may nothing by itself."""
+        self.apply()
+        for role in (identifier(self.login), identifier(self.clone), "CURRENT_USER"):
+            for kind in ("FUNCTIONS", "TYPES"):
+                self.server.sql(f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} REVOKE ALL ON {kind} FROM PUBLIC", self.database)
+        manager = self.rotated(alternate=True).manager
+        of_administrators = [kind for kind in KINDS if kind != "schema"]
+        for kind in of_administrators:
+            self.server.sql(KINDS[kind][0].format(name=f"administrators_{kind}"), self.database)
+        self.make_each(manager, "logins", "SET ROLE NONE;")
+        self.assertEqual(self.owner_of("logins_table"), self.login)
+        for user in (self.login, self.clone):
+            self.assertEqual(manager.document(SECRET)["username"], user)
+            self.use_each(manager, "logins")
+            self.use_each(manager, "administrators", kinds=of_administrators)
+            rotation.rotate_alternating_users(manager, SECRET, self.server)
 
     def test_single_user_rotation_works_with_a_secret_that_has_database_and_no_dbname(self):
         self.apply()
