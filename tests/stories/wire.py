@@ -110,6 +110,28 @@ class Startup(Wired):
                     self.assertRegex(kinds, "^v?RS+KZ$")
                     self.assertEqual(client.query("SELECT 1").value(), "1")
 
+    def test_values_are_told_as_the_server_spells_them_and_reset_leads_back_to_them(self):
+        said = {"client_encoding": "latin1", "timezone": "etc/gmt+5", "datestyle": "german", "intervalstyle": "ISO_8601"}
+        told = {"client_encoding": "LATIN1", "TimeZone": "Etc/GMT+5", "DateStyle": "German, DMY",
+                "IntervalStyle": "iso_8601"}
+        changed = ("SET client_encoding TO utf8; SET timezone TO 'europe/rome'; SET datestyle TO iso; "
+                   "SET intervalstyle TO POSTGRES_VERBOSE")
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as other:
+                for _ in range(2):              # the second login needs no server
+                    with daemon.connect(**said) as client:
+                        for how in ("RESET ALL", "DISCARD ALL", "; ".join(f"RESET {name}" for name in told)):
+                            self.assertEqual({name: client.parameters.get(name) for name in told}, told, how)
+                            new = client.query(changed).parameters
+                            self.assertEqual(new, {"client_encoding": "UTF8", "TimeZone": "Europe/Rome",
+                                                   "DateStyle": "ISO, DMY", "IntervalStyle": "postgres_verbose"})
+                            self.assertEqual(other.query("SHOW client_encoding").value(), "UTF8")
+                            self.assertEqual(other.query("SHOW timezone").value(), other.parameters["TimeZone"])
+                            client.query(how)
+                        self.assertEqual({name: client.parameters.get(name) for name in told}, told)
+                        self.assertEqual({name: client.query(f"SHOW {name}").value() for name in told}, told)
+
     def test_encryption_is_declined_once_each_in_any_order(self):
         with self.world() as world:
             daemon = self.watch(world.start())
