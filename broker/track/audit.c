@@ -7,15 +7,32 @@
 #include "wire/compose.h"
 #include "wire/reply.h"
 
-#define NAMES_MAX 64                    /* parameters asked about at once; more pin */
+#define NAMES_MAX 64                    /* parameters that are followed, and asked about at once; more pin */
 
 /* ---- what there is to ask ---- */
 
+/* What a client wants is set anew on each server that it gets: not without end. */
+static bool too_much(const struct track_client *c, const char *name)
+{
+        size_t at = 0, names = settings_count(c->touched);
+        const char *wanted, *value;
+        if (names >= NAMES_MAX || settings_size(c->wanted) > TRACK_SETTINGS_MAX)
+                return true;
+        while (settings_next(c->wanted, &at, &wanted, &value)) {
+                if (strcasecmp(wanted, name) == 0)
+                        return false;
+                names += !settings_get(c->known, wanted) && !settings_get(c->startup, wanted) &&
+                         !settings_get(c->touched, wanted);
+        }
+        return names >= NAMES_MAX;
+}
+
 static void touch(struct track_client *c, const char *name, bool reset)
 {
-        if (settings_count(c->touched) >= NAMES_MAX && !settings_get(c->touched, name))
+        bool new = !settings_get(c->touched, name);
+        if (new && (reset ? settings_count(c->touched) >= NAMES_MAX : too_much(c, name)))
                 pins_add(&c->pins, PIN_SET);
-        else if (reset || !settings_get(c->touched, name))
+        else if (reset || new)
                 settings_put(&c->touched, name, reset ? "reset" : "set");
 }
 

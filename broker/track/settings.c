@@ -131,6 +131,11 @@ size_t settings_count(const struct settings *s)
         return s ? s->count : 0;
 }
 
+size_t settings_size(const struct settings *s)
+{
+        return s ? s->size : 0;
+}
+
 bool settings_next(const struct settings *s, size_t *at, const char **name, const char **value)
 {
         struct entry e;

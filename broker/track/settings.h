@@ -22,6 +22,7 @@ void settings_clear(struct settings **s);
 
 const char *settings_get(const struct settings *s, const char *name);  /* NULL if absent */
 size_t settings_count(const struct settings *s);
+size_t settings_size(const struct settings *s);         /* bytes of all names and values */
 /* Walks in the order of first putting: `*at` starts as 0; false at the end. Pointers are good until
  * the set is written. */
 bool settings_next(const struct settings *s, size_t *at, const char **name, const char **value);

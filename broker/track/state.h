@@ -14,6 +14,7 @@
 #include "track/turns.h"
 
 #define TRACK_AUDIT_MAX 65536           /* bytes of an answer */
+#define TRACK_SETTINGS_MAX 65536        /* bytes that a server reports, or a client wants everywhere */
 
 struct track_server {
         struct turns turns;

@@ -40,6 +40,11 @@ static bool is_alone(const struct text *x)
         return x && !x->key;
 }
 
+static size_t shared_size(const struct text *x)
+{
+        return x && x->key ? x->size : 0;
+}
+
 struct text *statements_put(struct statements *s, const char *name, struct text *x)
 {
         struct statement *one = statements_find(s, name);
@@ -52,6 +57,8 @@ struct text *statements_put(struct statements *s, const char *name, struct text 
         struct text *before = one->text;
         s->alone += is_alone(x);
         s->alone -= is_alone(before);
+        s->shared += shared_size(x);
+        s->shared -= shared_size(before);
         one->text = x;
         one->barriers = s->barriers;
         one->freed = false;

@@ -14,6 +14,7 @@
 #include "wire/frame.h"
 
 #define STATEMENTS_UNNAMED_MAX 8192     /* a longer unnamed statement pins instead */
+#define STATEMENTS_SHARED_MAX (16 << 20) /* bytes of a client's texts that go along; more pin */
 #define STATEMENTS_NAMES       32       /* of parameters in all of a client's texts; more pin */
 
 /* A name of the client's. */
@@ -30,6 +31,7 @@ struct statements {
         unsigned max;                   /* of them on a server; 0: each stays where it was parsed */
         struct map *by_name;            /* struct statement; NULL: none ever */
         unsigned alone;                 /* of these, how many only this server has */
+        size_t shared;                  /* bytes of the others' texts */
         struct bytes deallocated;       /* names in DEALLOCATEs that were sent, in order, each with its NUL */
         size_t deallocating;            /* of these, how much the server was prepared for */
         bool barrier;                   /* DEALLOCATE ALL or DISCARD ALL was sent, and is not answered */
@@ -62,7 +64,8 @@ static inline bool statements_fit(const struct frame_piece *parse)
 /* Can a named statement go along? Else it pins. */
 static inline bool statements_share(const struct statements *s, const struct frame_piece *parse)
 {
-        return s->max > 0 && frame_whole(parse) && parse->length <= TEXTS_MAX;
+        return s->max > 0 && frame_whole(parse) && parse->length <= TEXTS_MAX &&
+               s->shared + parse->length <= STATEMENTS_SHARED_MAX && texts_room(s->texts);
 }
 /* NULL: no such name, ever. */
 struct statement *statements_find(const struct statements *s, const char *name);

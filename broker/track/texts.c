@@ -10,6 +10,7 @@ struct texts {
         struct map *shared;             /* key -> struct text, not held */
         uint64_t last;                  /* number of the newest */
         size_t alone;
+        size_t size;                    /* bytes of the shared ones, as they are here: twice */
 };
 
 struct texts *texts_new(void)
@@ -26,6 +27,11 @@ void texts_free(struct texts *t)
         expect(map_count(t->shared) == 0 && t->alone == 0);
         map_free(t->shared);
         free(t);
+}
+
+bool texts_room(const struct texts *t)
+{
+        return t->size < TEXTS_ALL_MAX;
 }
 
 static struct text *make(struct texts *t, size_t size, struct text_marks marks)
@@ -72,6 +78,7 @@ struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, 
         memcpy(x->body, body, size);
         x->key = TAKE(key);
         map_put(t->shared, x->key, x);
+        t->size += 2 * size;
         return x;
 }
 
@@ -92,10 +99,12 @@ void text_unref(struct text *x)
 {
         if (!x || --x->holders > 0)
                 return;
-        if (x->key)
+        if (x->key) {
                 map_remove(x->texts->shared, x->key);
-        else
+                x->texts->size -= 2 * x->size;
+        } else {
                 x->texts->alone--;
+        }
         free(x->key);
         free(x);
 }

@@ -11,6 +11,7 @@
 
 #define TEXTS_PREFIX "pgbroker_"        /* of the names on servers; 0 is nobody's */
 #define TEXTS_MAX    65536              /* bytes of a text that is shared; a longer one stays where it is */
+#define TEXTS_ALL_MAX (256 << 20)       /* bytes of all that a pool's clients share; more stay where they are, too */
 
 /* What texts do: bits of enum sql_effect, and of the kinds of pins they bring. */
 struct text_marks {
@@ -29,6 +30,7 @@ struct text {
 
 struct texts *texts_new(void);
 void texts_free(struct texts *t);       /* no text may be held; NULL is fine */
+bool texts_room(const struct texts *t); /* for another one */
 /* The text whose Parse message has this body, read in this `way`; the caller holds it. */
 struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
                          struct text_marks marks);

@@ -161,6 +161,8 @@ static enum track_verdict reply_status(struct track_client *c, struct track_serv
             reply_parameter(frame_payload(piece), frame_payload_size(piece), &p) != FRAME_READY)
                 return TRACK_BAD;
         settings_put(&t->reported, p.name, p.value);
+        if (settings_size(t->reported) > TRACK_SETTINGS_MAX)
+                return TRACK_BAD;       /* no server reports that much */
         if (!c) {
                 settings_unref(t->aligned);
                 t->aligned = NULL;

@@ -236,6 +236,62 @@ static void more_parameters_than_can_be_asked_about_pin(void **state)
         assert_string_equal(reason(&s), "SET");
 }
 
+static void only_so_many_parameters_go_along(void **state)
+{
+        char sql[64], question[64];
+        (void) state;
+        open_with(NULL);
+        for (int i = 0; i < 64; i++) {
+                snprintf(sql, sizeof sql, "SET my.p%d = 1", i);
+                snprintf(question, sizeof question, "'my.p%d'", i);
+                done(&s, sql, "C:SET ZI");
+                audited(question, "0|1");
+                assert_true(lendable(&s));
+        }
+        done(&s, "SET my.p7 = 2", "C:SET ZI");          /* which is one of them */
+        audited("'my.p7'", "0|2");
+        assert_true(lendable(&s));
+        done(&s, "SET my.p64 = 1", "C:SET ZI");
+        assert_string_equal(reason(&s), "SET");
+        assert_string_equal(wanted("my.p64"), "(none)");
+}
+
+static void it_wants(const char *name, const char *value)
+{
+        settings_put(&s.c.wanted, name, value);
+        lend(&s, false);
+        says(&s, "C:SET ZI");
+        bytes_free(&s.before);
+}
+
+static void nor_do_values_without_end(void **state)
+{
+        char *value = own_alloc(40000);
+        (void) state;
+        open_with(NULL);
+        memset(value, 'x', 39999);
+        it_wants("my.a", value);
+        done(&s, "SET my.b = 1", "C:SET ZI");
+        audited("'my.b'", "0|1");
+        assert_true(lendable(&s));
+        it_wants("my.b", value);
+        free(value);
+        done(&s, "SET my.c = 1", "C:SET ZI");
+        assert_string_equal(reason(&s), "SET");
+}
+
+static void a_server_that_reports_without_end_is_not_believed(void **state)
+{
+        char report[100];
+        int i = 0;
+        (void) state;
+        open_with(NULL);
+        do {
+                snprintf(report, sizeof report, "S:my.p%d=%050d", i, i);
+        } while (++i < 3000 && says(&s, report)[0] != 'b');
+        assert_in_range(i, 500, 2000);
+}
+
 static void a_client_that_leaves_meanwhile_leaves_a_server_that_can_be_cleaned(void **state)
 {
         struct bytes out;
@@ -275,6 +331,9 @@ int main(void)
                 TEST(without_an_answer_the_client_is_pinned),
                 TEST(an_answer_may_come_in_pieces),
                 TEST(more_parameters_than_can_be_asked_about_pin),
+                TEST(only_so_many_parameters_go_along),
+                TEST(nor_do_values_without_end),
+                TEST(a_server_that_reports_without_end_is_not_believed),
                 TEST(a_client_that_leaves_meanwhile_leaves_a_server_that_can_be_cleaned),
         };
 

@@ -390,6 +390,57 @@ static void more_names_than_anybody_needs_are_refused(void **state)
         assert_int_equal(s.v, TRACK_FORWARD);
 }
 
+/* Each of another text, of 60000 bytes. */
+static void prepare_long(int i)
+{
+        char *payload = own_alloc(60000);
+        memset(payload, ' ', 60000);
+        payload[snprintf(payload, 60000, "s%d", i)] = 0;
+        payload[10 + snprintf(payload + 10, 100, "SELECT %d", i)] = ' ';
+        memset(payload + 60000 - 3, 0, 3);
+        ask_bytes(&s, 'P', payload, 60000);
+        says(&s, "1");
+        bytes_free(&s.before);
+        free(payload);
+}
+
+static void more_text_than_goes_along_pins(void **state)
+{
+        int i = 0;
+        (void) state;
+        do {
+                prepare_long(i++);
+        } while (!*reason(&s) && i < 1000);
+        assert_string_equal(reason(&s), "long prepared statement");
+        assert_in_range(i, STATEMENTS_SHARED_MAX / 61000, STATEMENTS_SHARED_MAX / 59000 + 1);
+        char name[16];
+        snprintf(name, sizeof name, "s%d", i - 1);
+        ask_target(&s, 'C', 'S', name);
+        ask_target(&s, 'C', 'S', "s0");
+        says(&s, "3 3");
+        assert_string_equal(reason(&s), "");
+        prepare_long(i);
+        assert_string_equal(reason(&s), "");
+}
+
+static void so_does_more_than_a_pools_clients_may_share(void **state)
+{
+        struct track_client client[20];
+        unsigned clients = 0;
+        (void) state;
+        for (int i = 0; !*reason(&s) && clients < 20; i++) {
+                prepare_long(i);
+                if (s.c.statements.shared < STATEMENTS_SHARED_MAX - 60100)
+                        continue;
+                client[clients++] = s.c;
+                stage_client(&s, NULL);
+        }
+        assert_string_equal(reason(&s), "long prepared statement");
+        assert_int_equal(clients, TEXTS_ALL_MAX / STATEMENTS_SHARED_MAX / 2);
+        while (clients > 0)
+                track_client_free(&client[--clients]);
+}
+
 static void only_so_many_changes_wait_for_answers(void **state)
 {
         (void) state;
@@ -431,6 +482,8 @@ int main(void)
                 TEST(a_long_one_pins_until_it_is_closed),
                 TEST(without_any_allowed_on_servers_each_pins),
                 TEST(more_names_than_anybody_needs_are_refused),
+                TEST(more_text_than_goes_along_pins),
+                TEST(so_does_more_than_a_pools_clients_may_share),
                 TEST(only_so_many_changes_wait_for_answers),
         };
 
