@@ -43,6 +43,12 @@ static void remember(struct track_client *c, const char *name)
                 pins_add(&c->pins, PIN_SET);
 }
 
+/* Texts may be read otherwise from here on. `name` NULL: any parameter may be another one. */
+static void reread(struct track_client *c, const char *name)
+{
+        c->rereads = c->rereads || !name || named_reads_by(name);
+}
+
 /* Something of this may happen, in an order and with names that aren't known. */
 static void apply_marks(struct track_client *c, const struct settings *reported,
                         const struct text_marks *m, bool executed)
@@ -56,6 +62,8 @@ static void apply_marks(struct track_client *c, const struct settings *reported,
                 if (!followed(reported, name))
                         audit_touch(c, name, false);
         }
+        if (m->effects & (SETS | RESETS | EFFECT(SET_LOCAL)))
+                c->rereads = true;
         if (m->effects & RESETS)
                 audit_touch_all(c);
         if (m->effects & (EFFECT(DISCARD_ALL) | EFFECT(DEALLOCATE)))
@@ -116,10 +124,13 @@ static void found(void *arg, enum sql_effect effect, const char *name)
 {
         struct finding *f = arg;
         int kind = pins_kind_of(effect, name);
-        bool sets = SETS & 1u << effect;
+        bool sets = SETS & 1u << effect, reads = 1u << effect & (SETS | RESETS | EFFECT(SET_LOCAL));
         statements_mark(&f->marks, 1u << effect, kind >= 0 ? PIN_BIT(kind) : 0);
-        if (sets && f->apply && (!name || strcmp(name, "standard_conforming_strings") == 0))
+        if (reads && !(RESETS & 1u << effect) && f->apply &&
+            (!name || strcmp(name, "standard_conforming_strings") == 0))
                 f->c->two_readings = true;
+        if (reads && f->apply && f->executed)
+                reread(f->c, name);
         if (f->apply)
                 apply_effect(f, effect, name);
         else if (sets && f->pieces && kind < 0)

@@ -1,6 +1,7 @@
 #include "track/named.h"
 
 #include <string.h>
+#include <strings.h>
 #include "base/expect.h"
 #include "base/own.h"
 #include "wire/compose.h"
@@ -123,17 +124,31 @@ static void bring(struct track_server *t, struct text *x, struct bytes *out)
 
 /* ---- sending ---- */
 
-/* What PostgreSQL reads a text by, when it is parsed: constants of dates and times, say, are made then. (A
- * search_path that has changed makes it parse again by itself.) */
+/* What PostgreSQL reads a text by, when it is parsed or planned: constants of dates and times, say, are made
+ * then. (A search_path or a role that has changed makes it parse again by itself.) */
+static const char *const ways[] = {"DateStyle", "TimeZone", "IntervalStyle", "client_encoding",
+                                   "standard_conforming_strings", "transform_null_equals", "array_nulls",
+                                   "xmloption", "extra_float_digits", "bytea_output", "lc_monetary",
+                                   "timezone_abbreviations", "backslash_quote"};
+
+bool named_reads_by(const char *parameter)
+{
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+                if (strcasecmp(ways[i], parameter) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* NULL: it is not known just now. */
 static char *way_of(const struct track_client *c)
 {
-        static const char *const names[] = {"DateStyle", "TimeZone", "IntervalStyle", "client_encoding",
-                                            "standard_conforming_strings", "transform_null_equals",
-                                            "array_nulls", "xmloption"};
         struct bytes way;
+        if (c->rereads)
+                return NULL;
         bytes_init(&way, 0);
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                const char *value = settings_get(c->wanted, names[i]);
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+                const char *value = settings_get(c->wanted, ways[i]);
                 bytes_format(&way, "%s,", value ? value : "");
         }
         char *text = bytes_string(&way);

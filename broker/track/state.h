@@ -46,6 +46,8 @@ struct track_client {
         struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
         struct settings *known;         /* the parameters that servers here report */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
+        bool rereads;                   /* what texts are read by may have been SET: it is not known here yet,
+                                           or for this transaction only */
         struct settings *touched;       /* parameters to ask the server about: "set", or "reset" if they
                                            may lead back to the start */
         struct settings *asked;         /* those that it is being asked about now */

@@ -45,13 +45,16 @@ static struct text *make(struct texts *t, size_t size, struct text_marks marks)
         return x;
 }
 
-/* How it is read, the parameter types as hexadecimal digits, then the text: it has no NUL in it. */
-static char *key_of(const char *way, const uint8_t *body, size_t size)
+/* How it is read (each that is read nobody knows how is another one), the parameter types as hexadecimal digits, then the text: it has no NUL in it. */
+static char *key_of(const struct texts *t, const char *way, const uint8_t *body, size_t size)
 {
         struct bytes key;
         size_t text = strlen((const char *) body);
         bytes_init(&key, 0);
-        bytes_format(&key, "%s\n", way);
+        if (way)
+                bytes_format(&key, "%s\n", way);
+        else
+                bytes_format(&key, "?%llu\n", (unsigned long long) t->last);
         for (size_t i = text + 1; i < size; i++)
                 bytes_format(&key, "%02x", body[i]);
         bytes_append(&key, ":", 1);
@@ -63,14 +66,14 @@ static char *key_of(const char *way, const uint8_t *body, size_t size)
 
 bool text_read_so(const struct text *x, const char *way)
 {
-        size_t n = strlen(way);
-        return !x->key || (strncmp(x->key, way, n) == 0 && x->key[n] == '\n');
+        size_t n = way ? strlen(way) : 0;
+        return !x->key || (way && strncmp(x->key, way, n) == 0 && x->key[n] == '\n');
 }
 
 struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
                          struct text_marks marks)
 {
-        OWN(free) char *key = key_of(way, body, size);
+        OWN(free) char *key = key_of(t, way, body, size);
         struct text *x = map_get(t->shared, key);
         if (x)
                 return text_ref(x);

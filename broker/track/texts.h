@@ -31,7 +31,8 @@ struct text {
 struct texts *texts_new(void);
 void texts_free(struct texts *t);       /* no text may be held; NULL is fine */
 bool texts_room(const struct texts *t); /* for another one */
-/* The text whose Parse message has this body, read in this `way`; the caller holds it. */
+/* The text whose Parse message has this body, read in this `way`, NULL: in one that nobody knows, so that it
+ * is shared with no other Parse; the caller holds it. */
 struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
                          struct text_marks marks);
 /* Was it read this way? One that nobody shares always was. */

@@ -139,6 +139,13 @@ static enum pins_outcome outcome(const struct track_span *s)
         return PINS_MIXED;
 }
 
+/* Does the broker know what the client's texts are read by? */
+static void settle_reading(struct track_client *c, const struct track_server *t)
+{
+        if (track_quiet(t) && !audit_open(c) && !(c->pins.kinds & (PIN_BIT(PIN_SET) | PIN_BIT(PIN_SET_CONFIG))))
+                c->rereads = false;
+}
+
 /* The server is quiet: what the client's statements have brought about is known now. */
 static void settle(struct track_client *c, struct track_server *t)
 {
@@ -148,6 +155,7 @@ static void settle(struct track_client *c, struct track_server *t)
         audit_settle(c, t, how == PINS_DONE);
         /* As the server has reported by now. */
         c->two_readings = c->two_readings && track_two_readings(c->wanted);
+        settle_reading(c, t);
         c->statements.portals = (struct text_marks){0};
         if (!statements_count(&c->statements) && !(c->pins.kinds & PIN_BIT(PIN_PREPARE)))
                 c->statements.named = (struct text_marks){0};
@@ -196,8 +204,10 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 c->ready_owed++;
                 return TRACK_SWALLOW;
         }
-        if (owner == TURN_AUDIT)
+        if (owner == TURN_AUDIT) {
                 audit_answered(c, t, extra);
+                settle_reading(c, t);
+        }
         if (owner == TURN_RESTORE)
                 restore_tell(c, t, extra);
         return TRACK_SWALLOW;

@@ -100,6 +100,8 @@ static void step_parameter(struct sqlword *w, const struct sqltoken *t)
                 found(w, SQL_RESET_ALL, NULL);
         else if (v == SQLSET_RESET && !w->block)
                 found(w, SQL_RESET, w->set.name);
+        else if (v == SQLSET_NOTHING && w->set.local)
+                found(w, SQL_SET_LOCAL, w->set.name);
         else if (v == SQLSET_SET || v == SQLSET_RESET || (v == SQLSET_UNSURE && !w->block))
                 found(w, SQL_SET, w->set.name);
         if (v != SQLSET_NOTHING && v != SQLSET_RESET_ALL &&
@@ -305,8 +307,8 @@ static void end_config(struct sqlword *w)
 {
         bool local = sqlconfig_end(&w->arguments);
         w->following = !local && w->arguments.column;
-        if (!local && !w->following)
-                found(w, SQL_SET_CONFIG, w->arguments.name[0] ? w->arguments.name : NULL);
+        if (!w->following)
+                found(w, local ? SQL_SET_LOCAL : SQL_SET_CONFIG, w->arguments.name[0] ? w->arguments.name : NULL);
         w->config = 0;
         w->lex.quote.inner = w->setting || w->block;
 }

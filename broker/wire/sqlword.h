@@ -19,6 +19,7 @@
         X(RESET, "RESET name, SET name TO DEFAULT; name = the parameter")                          \
         X(RESET_ALL, "RESET ALL")                                                                  \
         X(SET_CONFIG, "set_config() that is not plainly transaction-local; name = the parameter")  \
+        X(SET_LOCAL, "SET LOCAL, or a set_config() that is plainly so; name = the parameter")      \
         X(DISCARD_ALL, "DISCARD ALL")                                                              \
         X(DISCARD_TEMP, "DISCARD TEMP")                                                            \
         X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                  \
@@ -48,8 +49,8 @@ enum sql_effect {
         SQL_EFFECT_COUNT
 };
 
-/* name is NULL except for SET, RESET, SET_CONFIG and DEALLOCATE, and of the latter two, too, where it
- * can't be told; it lives during the call. */
+/* name is NULL except for SET, SET_LOCAL, RESET, SET_CONFIG and DEALLOCATE, and of the latter two and of a
+ * set_config() that is local, too, where it can't be told; it lives during the call. */
 typedef void sqlword_found(void *arg, enum sql_effect effect, const char *name);
 
 struct sqlword {
@@ -72,7 +73,7 @@ struct sqlword {
         struct sqlconfig arguments;
 };
 
-/* SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with the transaction: not found. SET SESSION
+/* SET TRANSACTION and SET CONSTRAINTS end with the transaction: not found. SET SESSION
  * x, SET x, SET TIME ZONE (timezone), SET NAMES (client_encoding), SET ROLE (role), SET SESSION
  * AUTHORIZATION (session_authorization), SET SESSION CHARACTERISTICS (session characteristics),
  * SET XML OPTION (xmloption), SET SEED and setseed() (seed) are. CREATE TEMP ... ON COMMIT DROP is

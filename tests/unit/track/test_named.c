@@ -132,6 +132,42 @@ static void other_parameters_to_read_it_by_make_another_one(void **state)
         assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT '1/2/2026'::date B");
 }
 
+/* The text by which a new name's is known on the server. */
+static const char *read_as(const char *name)
+{
+        static char own[32];
+        ask_parse(&s, name, "SELECT '1/2/2026'::date");
+        const char *words = sent_first(&s), *p = strstr(words, "P:");
+        snprintf(own, sizeof own, "%.*s", (int) strcspn(p + 2, "="), p + 2);
+        ask(&s, 'S');
+        says(&s, strchr(words, 'C') ? "3 1 ZT" : "1 ZT");
+        return own;
+}
+
+static void what_is_read_by_parameters_that_are_being_set_is_nobody_elses(void **state)
+{
+        static const char *const changes[] = {
+                "SET LOCAL array_nulls = off", "SELECT set_config('DateStyle', 'ISO, DMY', true)",
+                "SET xmloption = document", "RESET xmloption", "SET DateStyle = 'ISO, DMY'"};
+        (void) state;
+        assert_string_equal(read_as("s0"), "pgbroker_1");
+        for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+                char name[8], other[8];
+                snprintf(name, sizeof name, "a%zu", i);
+                snprintf(other, sizeof other, "b%zu", i);
+                done(&s, "BEGIN", "C:BEGIN ZT");
+                done(&s, changes[i], "C:SET ZT");
+                assert_string_not_equal(read_as(name), "pgbroker_1");
+                done(&s, "ROLLBACK", "C:ROLLBACK ZI");
+                if (track_audit(&s.c, &s.t, &s.before))
+                        says(&s, "T D:0|content|xmloption=default C:SELECT_1 ZI");
+                sent_first(&s);
+                assert_true(lendable(&s));
+                assert_string_equal(read_as(other), "pgbroker_1");
+                done(&s, "ROLLBACK", "C:ROLLBACK ZI");
+        }
+}
+
 static void types_make_another_one(void **state)
 {
         static const char typed[] = "s2\0SELECT $1\0\0\1\0\0\0\27";
@@ -464,6 +500,7 @@ int main(void)
                 TEST(describe_brings_it_too),
                 TEST(the_same_text_is_one_statement),
                 TEST(other_parameters_to_read_it_by_make_another_one),
+                TEST(what_is_read_by_parameters_that_are_being_set_is_nobody_elses),
                 TEST(types_make_another_one),
                 TEST(a_parse_that_fails_leaves_nothing),
                 TEST(what_was_skipped_was_not_done),
