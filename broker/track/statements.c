@@ -1,5 +1,6 @@
 #include "track/statements.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "base/own.h"
 
@@ -24,9 +25,21 @@ static void drop(void *value)
         free(one);
 }
 
+/* PostgreSQL knows a name by its first 63 bytes. */
+struct short_name {
+        char text[64];
+};
+
+static struct short_name shorten(const char *name)
+{
+        struct short_name s;
+        snprintf(s.text, sizeof s.text, "%s", name);
+        return s;
+}
+
 struct statement *statements_find(const struct statements *s, const char *name)
 {
-        return s->by_name ? map_get(s->by_name, name) : NULL;
+        return s->by_name ? map_get(s->by_name, shorten(name).text) : NULL;
 }
 
 struct text *statements_meaning(const struct statements *s, const char *name)
@@ -52,7 +65,7 @@ struct text *statements_put(struct statements *s, const char *name, struct text 
                 s->by_name = map_new(drop);
         if (!one) {
                 one = own_new(struct statement);
-                map_put(s->by_name, name, one);
+                map_put(s->by_name, shorten(name).text, one);
         }
         struct text *before = one->text;
         s->alone += is_alone(x);
@@ -69,7 +82,7 @@ void statements_tidy(struct statements *s, const char *name)
 {
         struct statement *one = statements_find(s, name);
         if (one && !one->text && !one->pending)
-                map_remove(s->by_name, name);
+                map_remove(s->by_name, shorten(name).text);
 }
 
 void statements_clear(struct statements *s)

@@ -155,7 +155,7 @@ static inline void ask_execute(struct stage *s, const char *portal)
 /* Describe or Close, of 'S' or 'P'. */
 static inline void ask_target(struct stage *s, char type, char kind, const char *name)
 {
-        char payload[64] = {kind};
+        char payload[128] = {kind};
         strcpy(payload + 1, name);
         ask_bytes(s, type, payload, strlen(name) + 2);
 }

@@ -168,6 +168,28 @@ static void what_is_read_by_parameters_that_are_being_set_is_nobody_elses(void *
         }
 }
 
+static void a_name_is_known_by_its_first_63_bytes(void **state)
+{
+        static const char name[] = "a23456789b123456789c123456789d123456789e123456789f123456789g12345678";
+        char cut[64] = {0};
+        (void) state;
+        memcpy(cut, name, sizeof cut - 1);
+        prepare(name, "SELECT 1");
+        run(cut);
+        assert_true(last_names("pgbroker_1"));
+        says(&s, "2 C:SELECT_1 ZI");
+        bytes_free(&s.before);
+        ask_bind(&s, "", "a23456789b123456789c123456789d123456789e123456789f123456789g1234");
+        assert_true(last_names("pgbroker_1"));
+        ask(&s, 'S');
+        says(&s, "2 ZI");
+        bytes_free(&s.before);
+        ask_target(&s, 'C', 'S', cut);
+        ask(&s, 'S');
+        says(&s, "3 ZI");
+        assert_int_equal(statements_count(&s.c.statements), 0);
+}
+
 static void types_make_another_one(void **state)
 {
         static const char typed[] = "s2\0SELECT $1\0\0\1\0\0\0\27";
@@ -501,6 +523,7 @@ int main(void)
                 TEST(the_same_text_is_one_statement),
                 TEST(other_parameters_to_read_it_by_make_another_one),
                 TEST(what_is_read_by_parameters_that_are_being_set_is_nobody_elses),
+                TEST(a_name_is_known_by_its_first_63_bytes),
                 TEST(types_make_another_one),
                 TEST(a_parse_that_fails_leaves_nothing),
                 TEST(what_was_skipped_was_not_done),

@@ -175,6 +175,10 @@ static inline void world_target(struct world_client *c, char type, bool statemen
 static inline void world_execute(struct world_client *c, unsigned portal, unsigned rows, struct bytes *b)
 {
         char payload[16] = {0}, *p = stpcpy(payload, world_name(portal, 2)) + 1;
+        const struct pg_portal *o = &c->direct.portal[portal % 2];
+        /* As in world_bind(), which does not see a statement that is parsed and bound in one write. */
+        if (portal % 2 && o->there && strstr(o->sql, "DEALLOCATE"))
+                c->diverged = true;
         p[3] = (char) (rows % 4);
         world_say(c, b, 'E', payload, (size_t) (p + 4 - payload));
 }
