@@ -161,6 +161,13 @@ static void pass_leave(struct pool *p)
         }
 }
 
+static void give_up(struct pool *p)
+{
+        struct error e = {0};
+        if (hopeless(p, &e))
+                wait_fail_all(&p->waiting, &e);
+}
+
 void pool_serve(struct deferred *d)
 {
         struct pool *p = container_of(d, struct pool, serve);
@@ -182,9 +189,8 @@ void pool_serve(struct deferred *d)
         keyring_waiters(p->keyring, p->waiting.count);
         keyring_demand(p->keyring, p->waiting.count > 0 ||
                                            server_total(&p->servers) < p->config.options.min_pool_size);
-        struct error e = {0};
-        if (p->waiting.count && hopeless(p, &e))
-                wait_fail_all(&p->waiting, &e);
+        if (p->waiting.count)
+                give_up(p);
 }
 
 struct server *pool_take(struct pool *p, struct pool_wait *w)

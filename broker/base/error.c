@@ -95,9 +95,3 @@ bool error_context(struct error *e, const char *format, ...)
         memcpy(e->text, text, sizeof text);
         return false;
 }
-
-void error_clear(struct error *e)
-{
-        if (e)
-                *e = (struct error){0};
-}

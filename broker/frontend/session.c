@@ -200,8 +200,9 @@ static bool get_pin(struct session *s)
 /* A request that would pin asks for leave first, so that it does not hold a server while it waits. */
 static size_t requests(struct session *s, const uint8_t *p, size_t n)
 {
-        struct error e = {0};
+        struct error e;
         size_t at = 0, used;
+        error_clear(&e);
         for (;;) {
                 enum relay_verdict v = relay_requests(&s->relay, p + at, n - at, &used, &e);
                 at += used;

@@ -150,8 +150,9 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
         struct session *s = arg;
         struct relay *r = &s->relay;
         struct server *server = r->server;
-        struct error e = {0};
+        struct error e;
         size_t used;
+        error_clear(&e);
         bool owed = !turns_own_only(&server->track.turns), busy = !track_idle(&server->track);
         uint32_t answers = r->answers;
         enum relay_verdict v = relay_replies(r, p, n, &used, &e);

@@ -356,6 +356,9 @@ void keyring_login(struct keyring *k, struct credential *c, enum rotation_login 
 
 void keyring_demand(struct keyring *k, bool wanted)
 {
+        if (!wanted && !k->demanded)
+                return;                 /* after every transaction */
+        k->demanded = wanted;
         rotation_demand(k->rotation, wanted, loop_now(k->loop));
         loop_defer(k->loop, &k->drive);
 }

@@ -27,6 +27,7 @@ struct keyring {
         uint64_t dice;
         struct deferred drive;
         struct deadline wake;
+        bool demanded;       /* somebody waits for a login */
         bool fetching;
         uint64_t fetch_began; /* of this one or the last */
         enum secret_stage fetching_stage;
