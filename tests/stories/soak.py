@@ -126,14 +126,14 @@ class Soak(story.Story):
             self.assertEqual(complaints, [])
             self.assertNotIn("out of sync", daemon.log())
             self.assertNotRegex(daemon.log(), r"protocol violation|XX000")
-            self.assertGreater(mishaps, SECONDS)
+            self.assertGreater(mishaps, SECONDS / 4)
             self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
             if not meter.sanitized(daemon):
                 self.assertLess(grown, 8192, "kB more than when it was warm")
             transactions = int(daemon.show("STATS_TOTALS", database="prod")[0]["xact_count"])
             print(f"      {mishaps} mishaps, {transactions} transactions in {SECONDS} s, {grown} kB more than when it was warm",
                   flush=True)
-            self.assertGreater(transactions, 50 * SECONDS)
+            self.assertGreater(transactions, 10 * SECONDS)
 
 
 if __name__ == "__main__":
