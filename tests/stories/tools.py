@@ -24,7 +24,7 @@ CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * x
 CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
 CREATE OPERATOR <#> (LEFTARG = int, RIGHTARG = int, FUNCTION = int4mi);
 DO $make$ BEGIN
-    FOR n IN 1..200 LOOP
+    FOR n IN 1..{tables} LOOP
         EXECUTE format('CREATE TABLE %s.t%s (id serial PRIMARY KEY, t text NOT NULL DEFAULT ''x'', m mood, p pair, '
                        'n positive, at timestamptz DEFAULT ''2026-01-02 03:04:05+00'', CHECK (id < 100000))',
                        CASE WHEN n % 2 = 0 THEN 'parts' ELSE 'public' END, n);
@@ -89,7 +89,7 @@ class Tools(story.Story):
 
     def test_a_schema_of_two_hundred_tables_is_dumped_and_restored(self):
         with self.world("prod", "copy") as world:
-            self.sql(world, SCHEMA)
+            self.sql(world, SCHEMA.replace("{tables}", "200"))
             daemon = self.watch(world.start())
             folder = place.directory("dump") / "d"
             original = self.dump(self.straight(world))
@@ -101,12 +101,12 @@ class Tools(story.Story):
 
     def test_psql_describes_the_same(self):
         with self.world(pool_size=1) as world:
-            self.sql(world, SCHEMA)
+            self.sql(world, SCHEMA.replace("{tables}", "20"))
             daemon = self.watch(world.start())
             commands = [command.replace("_", " ", 1) for command in DESCRIBE]
             said = self.psql(daemon.uri(), *commands)
             self.assertEqual(said, self.psql(self.straight(world), *commands))
-            self.assertGreater(len(said), 1000)
+            self.assertGreater(len(said), 500)
             self.assertNotIn("ERROR", "\n".join(said))
 
     def test_a_file_is_copied_in_and_out(self):
@@ -118,13 +118,13 @@ class Tools(story.Story):
             with open(folder / "in", "wb") as file:
                 for _ in range(COPIED // len(block) + 1):
                     file.write(block)
-            for form in ("text", "binary"):
-                done = self.psql(daemon.uri(), f"\\copy rows FROM {folder}/in WITH (FORMAT text)",
-                                 f"\\copy rows TO {folder}/{form} WITH (FORMAT {form})",
-                                 "TRUNCATE rows", f"\\copy rows FROM {folder}/{form} WITH (FORMAT {form})",
-                                 f"\\copy rows TO {folder}/out", "TRUNCATE rows")
-                self.assertEqual(len(set(done[:2] + done[3:5])), 1, done)
-                self.run_tool("cmp", folder / "in", folder / "out")
+            done = self.psql(daemon.uri(), f"\\copy rows FROM {folder}/in", f"\\copy rows TO {folder}/out")
+            self.assertEqual(len(set(done)), 1, done)
+            self.run_tool("cmp", folder / "in", folder / "out")
+            done = self.psql(daemon.uri(), f"\\copy (SELECT * FROM rows LIMIT 5000) TO {folder}/binary WITH (FORMAT binary)",
+                             "TRUNCATE rows", f"\\copy rows FROM {folder}/binary WITH (FORMAT binary)")
+            self.assertEqual(done, ["COPY 5000", "TRUNCATE TABLE", "COPY 5000"])
+            self.assertEqual(self.sql(world, "SELECT count(*), max(length(t)) FROM rows"), [("5000", "1002")])
 
     def test_large_objects(self):
         with self.world(pool_size=2) as world:
