@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "track/audit.h"
 #include "track/named.h"
+#include "track/reading.h"
 #include "track/restore.h"
 #include "wire/request.h"
 #include "wire/sqlword.h"
@@ -46,7 +47,7 @@ static void remember(struct track_client *c, const char *name)
 /* Texts may be read otherwise from here on. `name` NULL: any parameter may be another one. */
 static void reread(struct track_client *c, const char *name)
 {
-        c->rereads = c->rereads || !name || named_reads_by(name);
+        c->rereads = c->rereads || !name || reading_depends(name);
 }
 
 /* Something of this may happen, in an order and with names that aren't known. */

@@ -1,9 +1,9 @@
 #include "track/named.h"
 
 #include <string.h>
-#include <strings.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/reading.h"
 #include "wire/compose.h"
 #include "wire/request.h"
 
@@ -105,56 +105,32 @@ static void note_parse(struct track_server *t, struct text *x)
         if (!one)
                 one = prepared_add(&t->prepared, x);
         prepared_use(&t->prepared, one);
+        one->edition = text_edition(x);
         pend(t, one);
+}
+
+/* Is it there, and of use? */
+static struct prepared_one *find_fresh(const struct track_server *t, const struct text *x)
+{
+        struct prepared_one *one = prepared_find(&t->prepared, x);
+        return one && !prepared_old(one) ? one : NULL;
 }
 
 /* The server has it, or will. */
 static void bring(struct track_server *t, struct text *x, struct bytes *out)
 {
-        struct prepared_one *one = prepared_find(&t->prepared, x);
+        struct prepared_one *one = find_fresh(t, x);
         if (one) {
                 prepared_use(&t->prepared, one);
                 return;
         }
-        make_room(t, out);
+        bool had = clear_place(t, x, out);
         compose_named_parse(out, x->name, x->body, x->size);
         note_parse(t, x);
-        change(t, TURN_NAMED, TURN_STATEMENT, (struct prepared_change){.text = x, .parse = true});
+        change(t, TURN_NAMED, TURN_STATEMENT, (struct prepared_change){.text = x, .parse = true, .had = had});
 }
 
 /* ---- sending ---- */
-
-/* What PostgreSQL reads a text by, when it is parsed or planned: constants of dates and times, say, are made
- * then. (A search_path or a role that has changed makes it parse again by itself.) */
-static const char *const ways[] = {"DateStyle", "TimeZone", "IntervalStyle", "client_encoding",
-                                   "standard_conforming_strings", "transform_null_equals", "array_nulls",
-                                   "xmloption", "extra_float_digits", "bytea_output", "lc_monetary",
-                                   "timezone_abbreviations", "backslash_quote"};
-
-bool named_reads_by(const char *parameter)
-{
-        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-                if (strcasecmp(ways[i], parameter) == 0)
-                        return true;
-        }
-        return false;
-}
-
-/* NULL: it is not known just now. */
-static char *way_of(const struct track_client *c)
-{
-        struct bytes way;
-        if (c->rereads)
-                return NULL;
-        bytes_init(&way, 0);
-        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-                const char *value = settings_get(c->wanted, ways[i]);
-                bytes_format(&way, "%s,", value ? value : "");
-        }
-        char *text = bytes_string(&way);
-        bytes_free(&way);
-        return text;
-}
 
 /* What the name means. If that was prepared under other parameters and must be parsed here now, it is
  * another statement from here on: others share the first. */
@@ -162,9 +138,9 @@ static struct text *as_it_reads_now(struct track_client *c, const struct track_s
 {
         struct statements *s = &c->statements;
         struct text *x = statements_meaning(s, name);
-        if (!x || !x->key || prepared_find(&t->prepared, x))
+        if (!x || !x->key || find_fresh(t, x))
                 return x;
-        OWN(free) char *way = way_of(c);
+        OWN(free) char *way = reading_of(c);
         struct statement *one = statements_find(s, name);
         if (text_read_so(x, way) || one->pending)
                 return x;
@@ -219,7 +195,7 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
         if (statements_meaning(s, name))
                 return send_doomed(c, t, name, piece, before);
         bool share = statements_share(s, piece);
-        OWN(free) char *way = way_of(c);
+        OWN(free) char *way = reading_of(c);
         struct text *x = share ? texts_share(s->texts, way, piece->data + head, piece->size - head, marks)
                                : texts_alone(s->texts, marks);
         bool had = share && clear_place(t, x, before);

@@ -13,9 +13,6 @@
 bool named_unsettled(const struct track_client *c, const struct track_server *t,
                      const struct frame_piece *piece);
 
-/* Does PostgreSQL read a text by this parameter, when it is parsed or planned? */
-bool named_reads_by(const char *parameter);
-
 /* Is anything of any name? */
 bool named_changing(const struct track_client *c, const struct track_server *t);
 

@@ -14,6 +14,7 @@ struct prepared_one {
         struct list link;               /* of `recent` */
         struct text *text;
         uint32_t pending, batch;        /* changes not answered yet; the batch of the last */
+        uint32_t edition;               /* of its text, when it was parsed */
         bool seen;                      /* by whoever walks over changes */
 };
 
@@ -40,6 +41,11 @@ void prepared_init(struct prepared *p);
 void prepared_free(struct prepared *p);
 /* NULL: the server does not have it. */
 struct prepared_one *prepared_find(const struct prepared *p, const struct text *x);
+/* It may have been parsed before a table was changed, and can be parsed again. */
+static inline bool prepared_old(const struct prepared_one *one)
+{
+        return one->text->key && one->edition != text_edition(one->text);
+}
 /* It is used: it goes last when room is needed. */
 void prepared_use(struct prepared *p, struct prepared_one *one);
 /* It is being parsed; it was not there. */

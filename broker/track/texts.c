@@ -10,6 +10,7 @@ struct texts {
         struct map *shared;             /* key -> struct text, not held */
         uint64_t last;                  /* number of the newest */
         size_t alone;
+        uint32_t edition;
         size_t size;                    /* bytes of the shared ones, as they are here: twice */
 };
 
@@ -27,6 +28,16 @@ void texts_free(struct texts *t)
         expect(map_count(t->shared) == 0 && t->alone == 0);
         map_free(t->shared);
         free(t);
+}
+
+void texts_outdated(struct texts *t)
+{
+        t->edition++;
+}
+
+uint32_t text_edition(const struct text *x)
+{
+        return x->texts->edition;
 }
 
 bool texts_room(const struct texts *t)

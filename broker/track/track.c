@@ -245,14 +245,13 @@ static void undo_changes(struct track_client *c, struct track_server *t, bool fa
                 named_undone(c, t, t->prepared.change_count - left, failed);
 }
 
-/* "cached plan must not change result type": a statement was prepared before a table was changed. The
- * next client is to find none of those. */
+/* "cached plan must not change result type": a statement was prepared before a table was changed. */
 static bool stale_plan(const struct frame_piece *piece)
 {
         struct reply_error e;
         return frame_whole(piece) &&
                reply_error(frame_payload(piece), frame_payload_size(piece), &e) == FRAME_READY &&
-               strcmp(e.sqlstate, "0A000") == 0;
+               strcmp(e.sqlstate, "0A000") == 0 && strcmp(e.routine, "RevalidateCachedQuery") == 0;
 }
 
 static enum track_verdict reply_error_response(struct track_client *c, struct track_server *t,
@@ -277,7 +276,8 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         t->span.error = true;
         if (extended && c->statements.dropped == t->prepared.batch - turns_syncs(turns))
                 named_settle(c, t);     /* what was to DEALLOCATE is skipped */
-        t->soiled = t->soiled || stale_plan(piece);
+        if (stale_plan(piece))
+                texts_outdated(c->statements.texts);
         /* The last Parse of the unnamed statement failed or was skipped. */
         if (unnamed && !turns_have(turns, TURN_UNNAMED))
                 track_drop_unnamed(c);

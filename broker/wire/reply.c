@@ -37,13 +37,16 @@ static void keep_field(struct reply_error *out, uint8_t field, const char *text,
         case 'H':
                 out->hint = text;
                 break;
+        case 'R':
+                out->routine = text;
+                break;
         }
 }
 
 enum frame_verdict reply_error(const uint8_t *p, size_t n, struct reply_error *out)
 {
         bool unlocalized = false;
-        *out = (struct reply_error){"", "", "", "", ""};
+        *out = (struct reply_error){"", "", "", "", "", ""};
         while (n > 0 && *p) {
                 uint8_t field = *p++;
                 n--;

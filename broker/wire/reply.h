@@ -13,6 +13,7 @@ struct reply_error {
         const char *sqlstate;           /* C */
         const char *message;            /* M */
         const char *detail, *hint;      /* D, H */
+        const char *routine;            /* R: of PostgreSQL's source code */
 };
 /* Of ErrorResponse and NoticeResponse. */
 enum frame_verdict reply_error(const uint8_t *p, size_t n, struct reply_error *out);

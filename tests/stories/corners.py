@@ -262,6 +262,38 @@ class Statements(Corner):
                     self.assertEqual(client.answer().value(), day)
                 self.assertEqual(daemon.show("PINS"), [])
 
+    def test_a_text_that_is_prepared_under_a_set_local_is_nobody_elses(self):
+        sql = "SELECT ('{null}'::text[])[1] IS NULL"
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as usual, daemon.connect() as other:
+                usual.send(protocol.parse(sql, "null") + protocol.sync())
+                usual.answer()
+                other.query("BEGIN; SET LOCAL array_nulls = off")
+                other.send(protocol.parse(sql, "null") + protocol.bind((), "null") + protocol.execute() + protocol.sync())
+                self.assertEqual(other.answer().value(), "f")
+                other.query("COMMIT")
+                usual.send(protocol.bind((), "null") + protocol.execute() + protocol.sync())
+                self.assertEqual(usual.answer().value(), "t")
+
+    def test_when_a_table_has_changed_a_statement_fails_once(self):
+        run = protocol.bind((), "all") + protocol.execute() + protocol.sync()
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as free, daemon.connect() as pinned:
+                free.query("CREATE TABLE changing (a int)")
+                pinned.query("LISTEN somewhere")
+                for client in (free, pinned):
+                    client.send(protocol.parse("SELECT * FROM changing", "all") + protocol.sync() + run)
+                    client.answer()
+                    client.answer()
+                free.query("ALTER TABLE changing ADD b int")
+                free.send(run)
+                self.assertEqual(free.collect().error.sqlstate, "0A000")
+                for client in (free, pinned, free, pinned):     # what one has learnt holds for all servers
+                    client.send(run)
+                    self.assertEqual(client.answer().tags, ["SELECT 0"])
+
     def test_a_row_description_larger_than_any_buffer_stays_whole(self):
         columns = ", ".join(f"1 AS {'c' * 55}{number}" for number in range(1600))
         with self.world(pool_size=1) as world:

@@ -381,17 +381,47 @@ static void a_full_reset_forgets_what_the_server_had(void **state)
         assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT 1 B");
 }
 
-static void a_plan_that_is_of_no_use_any_more_soils_the_server(void **state)
+static void a_plan_that_is_of_no_use_any_more_is_made_again_when_it_is_next_used(void **state)
 {
-        static const char refusal[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0";
+        static const char refusal[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
+                                      "RRevalidateCachedQuery\0";
         uint8_t m[200];
         (void) state;
         prepare("s1", "SELECT * FROM t");
+        prepare("s2", "SELECT 2");
         run("s1");
+        sent_first(&s);
         memcpy(m + 5, refusal, sizeof refusal);
         assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_FORWARD);
         says(&s, "ZI");
-        assert_true(s.t.soiled);
+        assert_true(lendable(&s) && !s.t.soiled);
+        run("s1");
+        assert_string_equal(sent_first(&s), "C P:pgbroker_1=SELECT * FROM t B");
+        assert_string_equal(says(&s, "3 1 2 C:SELECT_1 ZI"), "ssfff");
+        run("s1");
+        assert_string_equal(sent_first(&s), "B");
+        says(&s, "2 C:SELECT_1 ZI");
+        run("s2");                      /* nobody knows which it was */
+        assert_string_equal(sent_first(&s), "C P:pgbroker_2=SELECT 2 B");
+        says(&s, "3 1 E ZI");
+        assert_true(lendable(&s));
+}
+
+static void what_can_not_be_prepared_again_is_not_there(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT * FROM t");
+        texts_outdated(s.texts);
+        run("s1");
+        sent_first(&s);
+        assert_string_equal(says(&s, "3 E ZI"), "sff");
+        run("s1");
+        assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT * FROM t B");
+        says(&s, "1 2 C:SELECT_1 ZI");
+        texts_outdated(s.texts);
+        done(&s, "SET DateStyle = 'ISO, DMY'", "C:SET S:DateStyle=ISO,_DMY ZI");
+        run("s1");                      /* it would be read otherwise now */
+        assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT * FROM t B");
 }
 
 static void a_long_one_pins_until_it_is_closed(void **state)
@@ -538,7 +568,8 @@ int main(void)
                 TEST(a_deallocate_that_was_not_done_leaves_a_server_to_be_reset),
                 TEST(deallocate_all_leaves_nothing_here_or_there),
                 TEST(a_full_reset_forgets_what_the_server_had),
-                TEST(a_plan_that_is_of_no_use_any_more_soils_the_server),
+                TEST(a_plan_that_is_of_no_use_any_more_is_made_again_when_it_is_next_used),
+                TEST(what_can_not_be_prepared_again_is_not_there),
                 TEST(a_long_one_pins_until_it_is_closed),
                 TEST(without_any_allowed_on_servers_each_pins),
                 TEST(more_names_than_anybody_needs_are_refused),
