@@ -219,7 +219,7 @@ class Broker:
     def ctl(self, *words):
         return ctl(*words, directory=self.directory, port=self.port)
 
-    def psql(self, sql, database="prod", uid=None, check=True):
+    def psql(self, sql, database="prod", uid=None, check=True, timeout=60):
         """psql over the socket, unaligned tuples only."""
         return process.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", self.uri(database), "-c", sql], uid=uid,
-                           check=check, cwd="/", env=environment("/nonexistent"))
+                           check=check, timeout=timeout, cwd="/", env=environment("/nonexistent"))
