@@ -65,6 +65,7 @@ void session_tried(struct session *s)
                 refuse(s);
                 return;
         }
+        s->relay.track.trying = false;
         /* RESET leads back to the values as the server spells them. */
         settings_unref(s->relay.track.startup);
         s->relay.track.startup = settings_ref(s->relay.track.wanted);
@@ -82,6 +83,7 @@ void session_try(struct session *s, struct server *server)
         track_client_init(&s->relay.track, wanted, s->home->pool->known, s->home->pool->texts,
                           session_options(s)->max_prepared_statements);
         settings_unref(wanted);
+        s->relay.track.trying = true;
         session_become(s, SESSION_TRYING);
         s->greet->tried_at = loop_now(s->loop);
         session_borrow(s, server);

@@ -7,10 +7,15 @@
 
 /* RESET SESSION AUTHORIZATION takes the role with it, so RESET ROLE follows: it leads back to the
  * role that ALTER ROLE ... SET role gave at login. */
-static const char full_reset[] =
-        "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
-        "SELECT pg_catalog.pg_advisory_unlock_all(); DEALLOCATE ALL; DISCARD TEMP; "
-        "DISCARD SEQUENCES; ";
+static const char reset_parameters[] = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ";
+static const char reset_others[] =
+        "CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DEALLOCATE ALL; "
+        "DISCARD TEMP; DISCARD SEQUENCES; ";
+
+/* The client's request is on its way behind what is SET for it. Should a part of that be refused, the
+ * session ends at once, and the server never reads a request that was meant for other settings. */
+#define EXIT_ON_ERROR "exit_on_error"
+static const char or_else[] = "SET " EXIT_ON_ERROR " = on; ";
 
 bool restore_settable(const char *name)
 {
@@ -83,6 +88,8 @@ static void undo_applied(struct track_client *c, struct track_server *t, struct 
                 if (is_role(name) || settings_get(c->wanted, name))
                         continue;
                 append_reset(sql, name);
+                if (!c->trying && strcasecmp(name, EXIT_ON_ERROR) == 0)
+                        bytes_text(sql, or_else);
                 settings_remove(&t->applied, name);
         }
         settings_unref(before);
@@ -164,6 +171,16 @@ static void tell(struct track_client *c, const struct track_server *t, bool sett
         }
 }
 
+/* What was SET so that an error ends all is as the client wants it. */
+static void lift_guard(const struct track_client *c, struct bytes *sql)
+{
+        const char *wanted = settings_get(c->wanted, EXIT_ON_ERROR);
+        if (wanted)
+                append_set(sql, EXIT_ON_ERROR, wanted);
+        else
+                append_reset(sql, EXIT_ON_ERROR);
+}
+
 static void align(struct track_client *c, struct track_server *t)
 {
         settings_unref(t->aligned);
@@ -174,10 +191,14 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
                    struct bytes *extra)
 {
         struct bytes sql, others;
+        const char *guard = c->trying ? "" : or_else;
         bytes_init(&sql, 0);
         bytes_init(&others, 0);
+        bytes_text(&sql, guard);
         if (reset) {
-                bytes_text(&sql, full_reset);
+                bytes_text(&sql, reset_parameters);
+                bytes_text(&sql, guard);
+                bytes_text(&sql, reset_others);
                 settings_clear(&t->applied);
                 prepared_clear(&t->prepared);
                 t->soiled = false;
@@ -185,7 +206,9 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
         undo_applied(c, t, &others);
         apply_wanted(c, t, reset, &others);
         align_role(c, t, &others, &sql);
-        if (bytes_length(&sql)) {
+        if (bytes_length(&sql) > strlen(guard)) {
+                if (!c->trying)
+                        lift_guard(c, &sql);
                 send_sql(t, &sql, TURN_RESTORE, first);
                 statements_go(&c->statements);
         }
@@ -200,7 +223,8 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         struct bytes sql;
         bytes_init(&sql, 0);
         bytes_text(&sql, rollback ? "ROLLBACK; " : "");
-        bytes_text(&sql, full_reset);
+        bytes_text(&sql, reset_parameters);
+        bytes_text(&sql, reset_others);
         send_sql(t, &sql, TURN_CLEAN, out);
         bytes_free(&sql);
         restore_forget(t);

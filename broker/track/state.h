@@ -45,6 +45,7 @@ struct track_client {
         struct statements statements;
         struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
         struct settings *known;         /* the parameters that servers here report */
+        bool trying;                    /* at login: no request follows what is SET for it */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
         bool rereads;                   /* what texts are read by may have been SET: it is not known here yet,
                                            or for this transaction only */

@@ -114,6 +114,17 @@ class Borders(Corner):
 class Settings(Corner):
     """What is set and told, from the first message on."""
 
+    def hold(self, backend, *clients):
+        """The one of these clients that has this server now, in a transaction; the others have none."""
+        for client in clients:
+            client.query("BEGIN")
+            if self.backend(client) == backend:
+                break
+        for other in clients[:clients.index(client)]:
+            other.query("ROLLBACK")
+        self.assertEqual(self.backend(client), backend)
+        return client
+
     def test_a_login_begins_with_the_authentication_however_values_are_spelled(self):
         with self.world(pool_size=2) as world:
             daemon = self.watch(world.start())
@@ -186,6 +197,24 @@ class Settings(Corner):
                     for client, wanted in ((one, ("Etc/GMT+1", "1MB")), (two, ("Etc/GMT+2", "2MB"))):
                         self.assertEqual(client.extended(sql).rows, [wanted])
                         self.assertEqual(client.query(sql).rows, [wanted])      # and nothing long is kept
+
+    def test_what_can_not_be_set_again_ends_the_session_before_its_request_is_done(self):
+        """It was meant for other settings: for a role that may do less, say."""
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            environment = world.environments["prod"]
+            role = self.server.create_login("short")[0]
+            self.server.sql(f"GRANT {role} TO {environment.role}")
+            with daemon.connect() as client, daemon.connect() as first, daemon.connect() as second:
+                client.query("CREATE TABLE who (name text)")
+                client.query(f"GRANT ALL ON who TO {role}")
+                client.query(f"SET ROLE {role}")
+                backend = self.backend(client)
+                self.server.sql(f"REVOKE {role} FROM {environment.role}")
+                other = self.hold(backend, first, second)
+                self.refused("08006", client.query, "INSERT INTO who VALUES (current_user)")
+                self.until(lambda: self.server.sessions(environment.role) == [int(backend)], "the refusing session's end")
+                self.assertEqual(other.query("SELECT count(*) FROM who").value(), "0")
 
 
 class Pins(Corner):

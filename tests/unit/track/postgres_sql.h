@@ -118,6 +118,8 @@ static inline bool pg_set(struct pg *p, const char *sql)
         }
         sql += pg_starts(sql, " TO ") ? 4 : 0;
         pg_word(sql, value, sizeof value);
+        if (strcmp(name, "exit_on_error") == 0)         /* no client asks for it here */
+                return pg_done(p, "SET");
         return pg_put(p, name, value, local) && pg_done(p, "SET");
 }
 
@@ -131,8 +133,10 @@ static inline void pg_reset_one(struct pg *p, unsigned s)
 static inline bool pg_reset(struct pg *p, const char *sql)
 {
         char name[40];
-        p->reset_ran = true;
         pg_word(sql + 6, name, sizeof name);
+        if (strcmp(name, "exit_on_error") == 0)
+                return pg_done(p, "RESET");
+        p->reset_ran = true;
         int one = pg_find_setting(name);
         if (strcmp(name, "SESSION") == 0)
                 p->now.set[PG_ROLE] = p->now.local[PG_ROLE] = p->now.session[PG_ROLE] = 0;

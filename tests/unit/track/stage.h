@@ -52,6 +52,7 @@ static inline void stage_client(struct stage *s, const char *const *said)
         for (; said && said[0]; said += 2)
                 settings_put(&all, said[0], said[1]);
         track_client_init(&s->c, all, known, s->texts, s->prepared);
+        s->c.trying = true;             /* what is SET is seen without what ends all if it is refused */
         settings_unref(all);
         settings_unref(known);
 }

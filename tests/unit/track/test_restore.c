@@ -242,6 +242,38 @@ static void a_refusal_is_kept_with_its_words(void **state)
         assert_non_null(strstr(sent_first(&s), FULL_RESET));
 }
 
+static void what_a_request_follows_ends_all_if_it_is_refused(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"role", "r", NULL});
+        s.c.trying = false;
+        lend(&s, false);
+        assert_string_equal(sent_first(&s),
+                            "Q:SET exit_on_error = on; SET \"role\" = 'r'; RESET \"exit_on_error\"; ");
+        assert_string_equal(says(&s, "C:SET C:SET C:RESET ZI"), "ssss");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        lend(&s, true);
+        assert_non_null(strstr(sent_first(&s), "RESET ALL; SET exit_on_error = on; CLOSE ALL; "));
+}
+
+static void who_wants_an_error_to_end_all_has_it_so(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"exit_on_error", "on", NULL});
+        s.c.trying = false;
+        lend(&s, false);
+        assert_non_null(strstr(sent_first(&s), "SET \"exit_on_error\" = 'on'; SET \"exit_on_error\" = 'on'; "));
+        says(&s, "C:SET C:SET C:SET ZI");
+        track_client_free(&s.c);
+        stage_client(&s, (const char *[]){"jit", "off", NULL});
+        s.c.trying = false;
+        lend(&s, false);
+        assert_string_equal(sent_first(&s),
+                            "Q:SET exit_on_error = on; RESET \"exit_on_error\"; SET exit_on_error = on; "
+                            "SET \"jit\" = 'off'; RESET \"exit_on_error\"; ");
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -265,6 +297,8 @@ int main(void)
                 TEST(another_uid_gets_a_full_reset_in_the_same_query),
                 TEST(what_was_set_before_a_full_reset_is_not_reset_again),
                 TEST(a_refusal_is_kept_with_its_words),
+                TEST(what_a_request_follows_ends_all_if_it_is_refused),
+                TEST(who_wants_an_error_to_end_all_has_it_so),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
