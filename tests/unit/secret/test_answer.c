@@ -87,6 +87,10 @@ static void the_code_decides_and_not_the_status(void **state)
         is(400, "{\"__type\":\"InvalidRequestException\"}", ANSWER_BAD_STATE);
         is(400, "{\"__type\":\"InvalidParameterException\"}", ANSWER_BAD_REQUEST);
         is(400, "{\"__type\":\"DecryptionFailure\"}", ANSWER_KMS);
+        is(400, "{\"__type\":\"KMSDisabledException\"}", ANSWER_KMS);
+        is(400, "{\"__type\":\"KMSInvalidStateException\"}", ANSWER_KMS);
+        is(400, "{\"__type\":\"KMSAccessDeniedException\"}", ANSWER_KMS);
+        is(400, "{\"__type\":\"KMSNotFoundException\"}", ANSWER_KMS);
         is(400, "{\"__type\":\"MissingAuthenticationTokenException\"}", ANSWER_NOT_ENTITLED);
         is(200, "{\"__type\":\"ThrottlingException\"}", ANSWER_THROTTLED);
 }
