@@ -20,7 +20,7 @@
 #define SQLNAMES_6(X)                                                                              \
         X(ATOMIC, "atomic") X(COMMIT, "commit") X(CREATE, "create") X(GLOBAL, "global")            \
         X(INSERT, "insert") X(LISTEN, "listen") X(OPTION, "option") X(SCHEMA, "schema")            \
-        X(SETVAL, "setval")
+        X(SETVAL, "setval") X(UPDATE, "update")
 #define SQLNAMES_7(X)                                                                              \
         X(ANALYSE, "analyse") X(ANALYZE, "analyze") X(DECLARE, "declare")                          \
         X(DEFAULT, "default") X(DISCARD, "discard") X(EXECUTE, "execute")                          \
@@ -35,7 +35,8 @@
         X(ISOLATION, "isolation") X(PROCEDURE, "procedure") X(SEQUENCES, "sequences")              \
         X(TEMPORARY, "temporary") X(SET_LIMIT, "set_limit")
 #define SQLNAMES_10(X) X(DEALLOCATE, "deallocate") X(SET_CONFIG, "set_config")
-#define SQLNAMES_11(X) X(CONSTRAINTS, "constraints") X(TRANSACTION, "transaction")
+#define SQLNAMES_11(X)                                                                             \
+        X(CONSTRAINTS, "constraints") X(PG_SETTINGS, "pg_settings") X(TRANSACTION, "transaction")
 #define SQLNAMES_13(X) X(AUTHORIZATION, "authorization")
 #define SQLNAMES_14(X) X(DBLINK_CONNECT, "dblink_connect")
 #define SQLNAMES_15(X)                                                                             \

@@ -406,6 +406,13 @@ static void step_word(struct sqlword *w)
                 if (w->kind_before == SQLTOKEN_QUOTED && w->lex.quote.unicode)
                         found(w, SQL_SET_CONFIG, NULL);
                 break;
+        case SQLNAME_UPDATE:                    /* ONLY pg_catalog.pg_settings */
+                w->target = 4;
+                break;
+        case SQLNAME_PG_SETTINGS:               /* a rule of it calls set_config() */
+                if (w->target)
+                        found(w, SQL_SET_CONFIG, NULL);
+                break;
         case SQLNAME_TEMP:
         case SQLNAME_TEMPORARY:
                 if (w->into)
@@ -425,7 +432,7 @@ static enum sqlname name_of(const struct sqltoken *t)
         if (t->kind != SQLTOKEN_QUOTED)
                 return SQLNAME_NONE;
         enum sqlname name = sqlname_find(t->text, t->length, false);
-        return calls[name] || name == SQLNAME_PG_TEMP ? name : SQLNAME_NONE;
+        return calls[name] || name == SQLNAME_PG_TEMP || name == SQLNAME_PG_SETTINGS ? name : SQLNAME_NONE;
 }
 
 static void look(struct sqlword *w, const struct sqltoken *t)
@@ -443,6 +450,7 @@ static void look(struct sqlword *w, const struct sqltoken *t)
                 step_word(w);
         else
                 w->into = false;
+        w->target -= w->target > 0 && !is(w, SQLNAME_UPDATE);
         bool inner = t->kind == SQLTOKEN_INNER_WORD || t->kind == SQLTOKEN_INNER_MARK;
         if (t->mark == ';' && !inner && w->depth == 0)
                 end_statement(w);

@@ -18,7 +18,7 @@
         X(SET, "SET of a session parameter; name = the parameter, lower case")                     \
         X(RESET, "RESET name, SET name TO DEFAULT; name = the parameter")                          \
         X(RESET_ALL, "RESET ALL")                                                                  \
-        X(SET_CONFIG, "set_config() that is not plainly transaction-local; name = the parameter")  \
+        X(SET_CONFIG, "set_config() that is not plainly transaction-local, name = the parameter; UPDATE pg_settings") \
         X(SET_LOCAL, "SET LOCAL, or a set_config() that is plainly so; name = the parameter")      \
         X(DISCARD_ALL, "DISCARD ALL")                                                              \
         X(DISCARD_TEMP, "DISCARD TEMP")                                                            \
@@ -62,6 +62,7 @@ struct sqlword {
         uint8_t name_id, before;        /* enum sqlname of this token and of the one before */
         uint8_t kind_before;            /* enum sqltoken_kind of the one before */
         uint8_t pending;                /* COMMIT or ROLLBACK, until it is known of what */
+        uint8_t target;                 /* so many tokens more may hold what UPDATE is about */
         bool into;                      /* SELECT ... INTO may go on with TEMP */
         bool setting, block, atomic;    /* in SET; in DO; in a function's BEGIN ATOMIC */
         bool dropped;                   /* ON COMMIT DROP */

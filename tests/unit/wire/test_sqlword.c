@@ -174,6 +174,12 @@ static void long_names_are_cut_and_doubted(void **state)
 static void set_config_is_local_only_when_it_plainly_says_so(void **state)
 {
         (void) state;
+        CHECK({"UPDATE pg_settings SET setting = 1", "SET_CONFIG"},
+              {"EXPLAIN ANALYZE UPDATE ONLY pg_catalog . \"pg_settings\" SET setting = 1", "SET_CONFIG"},
+              {"WITH x AS (SELECT 1) UPDATE /* */ PG_SETTINGS AS s SET setting = 1", "SET_CONFIG"},
+              {"DO 'BEGIN UPDATE pg_settings SET setting = 1; END'", "SET_CONFIG SET:setting"},
+              {"UPDATE t SET a = (SELECT setting FROM pg_settings)", ""},
+              {"SELECT * FROM pg_settings", ""}, {"UPDATE pg_settings2 SET a = 1", ""});
         CHECK({"SELECT set_config('a', 'b', false)", "SET_CONFIG:a"},
               {"SELECT set_config('a', 'b', true)", "SET_LOCAL:a"}, {"SELECT set_config($1, $2, TRUE)", "SET_LOCAL"},
               {"SELECT set_config('a','b','t'), set_config('a','b','true')", "SET_LOCAL:a SET_LOCAL:a"},
