@@ -182,9 +182,9 @@ class Settings(Corner):
             with daemon.connect() as other:
                 for _ in range(2):
                     with daemon.connect(options="-c search_path=evil,pg_catalog") as client:
-                        for sql in ("LISTEN x", "UNLISTEN x", "SET work_mem TO '1MB'", "RESET work_mem", "SET search_path TO evil, pg_catalog",
-                                    "PREPARE p AS SELECT 1", "DEALLOCATE p", "CREATE TEMP TABLE t (x int)", "DROP TABLE t",
-                                    "SELECT pg_catalog.pg_advisory_lock(1)", "BEGIN", "CREATE TEMP TABLE t (x int)"):
+                        for sql in ("SET search_path TO evil, pg_catalog", "SET work_mem TO '1MB'", "RESET work_mem",
+                                    "SELECT pg_catalog.pg_advisory_lock(1)", "LISTEN x", "PREPARE p AS SELECT 1",
+                                    "CREATE TEMP TABLE t (x int)", "DEALLOCATE p", "UNLISTEN y", "BEGIN"):
                             client.query(sql)
                     self.assertEqual(other.query("SELECT DISTINCT who FROM evil.calls").rows, [])
 
