@@ -62,6 +62,16 @@ class House(story.Story):
         self.finds("client/long.c", "int f(void)\n{\n" + "        f();\n" * 71 + "}\n",
                    "client/long.c:2: 71 lines, a function stops at 70")
 
+    def test_traps(self):
+        (self.tree / "tests" / "unit").mkdir(parents=True)
+        (self.tree / "tests" / "unit" / "test_x.c").write_text("static void a_name_is_found(void **state)\n")
+        for told, finding in (("", "tests/README.md:4: a trap without a test"),
+                              ("`unit/test_x.c: a name is lost`", ":4: no such test: unit/test_x.c: a name is lost"),
+                              ("`unit/test_x.c: a name`, `stories/y.py: a name`", ":4: no such test: stories/y.py: a name")):
+            self.finds("tests/README.md", f"## Traps\n| x | told by |\n|---|---|\n| A trap. | {told} |\n", finding)
+        (self.tree / "tests" / "README.md").write_text("## Traps\n| A trap. | `unit/test_x.c: a name is` |\n## More\n| A table. | x |\n")
+        self.assertEqual(self.check().returncode, 0)
+
     def test_machines_and_left_overs_and_scripts(self):
         self.finds("README.md", "see /" + "root/notes\n", "README.md:1: a path of one machine")
         self.finds("tests/x.py", "pass\n# TO" + "DO: later\n", "tests/x.py:2: do it, or write it into an issue")

@@ -302,6 +302,22 @@ static void what_was_used_least_makes_room(void **state)
         assert_int_equal(s.t.prepared.count, 2);
 }
 
+static void what_is_on_its_way_makes_no_room(void **state)
+{
+        (void) state;
+        track_client_free(&s.c);
+        s.prepared = 1;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        ask_parse(&s, "s1", "SELECT 1");
+        ask_parse(&s, "s2", "SELECT 2");
+        assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT 1 P:pgbroker_2=SELECT 2");
+        ask_bind(&s, "", "s1");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "1 1 2 ZI"), "ffff");
+        assert_int_equal(s.t.prepared.count, 2);
+}
+
 static void making_room_that_was_skipped_did_not_happen(void **state)
 {
         (void) state;
@@ -562,6 +578,7 @@ int main(void)
                 TEST(close_frees_the_name_and_leaves_the_statement_to_others),
                 TEST(a_name_of_the_brokers_own_is_nobodys),
                 TEST(what_was_used_least_makes_room),
+                TEST(what_is_on_its_way_makes_no_room),
                 TEST(making_room_that_was_skipped_did_not_happen),
                 TEST(what_one_sync_may_have_undone_is_waited_for),
                 TEST(deallocate_finds_a_statement_of_that_name),

@@ -71,11 +71,13 @@ static void not_between_flush_and_sync(void **state)
         ask(&s, 'H');
         says(&s, "1");
         assert_false(lendable(&s));
+        assert_false(track_idle(&s.t));         /* and nothing of the broker's own goes between */
         ask_bind(&s, "", "");
         ask_execute(&s, "");
         ask(&s, 'H');
         says(&s, "2 C:SELECT_1");
         assert_false(lendable(&s));
+        assert_false(track_idle(&s.t));
         ask(&s, 'S');
         says(&s, "ZI");
         assert_true(lendable(&s));
