@@ -34,6 +34,12 @@ MINUTE = 60.0
 GROWTH_KB = 4096
 
 
+def quarters(numbers):
+    """The medians of the first, second, third and last quarter."""
+    size = max(1, len(numbers) // 4)
+    return [statistics.median(numbers[at * size:(at + 1) * size if at < 3 else None]) for at in range(4)]
+
+
 class RotationSoak(story.Story):
     timeout = SECONDS + 420.0
 
@@ -101,9 +107,8 @@ class RotationSoak(story.Story):
             self.until(lambda: meter.descriptors(daemon) <= descriptors + 2 * POOL * len(MODES),
                        "descriptors to be as few as before, and what the pools may hold")
             if not sanitized:
-                quarter = len(resident) // 4
-                grown = statistics.median(resident[-quarter:]) - statistics.median(resident[quarter:2 * quarter])
-                self.assertLess(grown, GROWTH_KB, f"kB more than when it was warm: {resident}")
+                _, warm, _, end = quarters(resident)
+                self.assertLess(end - warm, GROWTH_KB, f"kB more than when it was warm: {resident}")
 
     def told(self, loads, performer, world, resident):
         failures = sum(len(load.failures()) for load in loads)
@@ -111,7 +116,7 @@ class RotationSoak(story.Story):
         changes = sum(map(len, performer.changes.values()))
         print(f"      {len(self.marks)} rotations, {len(self.restarts)} restarts; "
               f"{sum(load.transactions() for load in loads)} transactions, {failures} failed; {refused} logins refused "
-              f"after {changes} changes of a password; {resident[0]} to {resident[-1]} kB", flush=True)
+              f"after {changes} changes of a password; resident kB by quarters {quarters(resident)}", flush=True)
 
     # ---- what must hold ----
 

@@ -49,6 +49,8 @@ def write(seed, seconds, environments):
         kind = hand.pop()
         gap = dice.choice((0, dice.uniform(0, 0.3), dice.uniform(0.3, 3), dice.uniform(1, 4)))
         fault = (dice.choice(FAULTS), dice.randint(1, 3)) if dice.random() < 0.45 else None
+        if fault and fault[0] == "clock" and turns and turns[-1].fault and turns[-1].fault[0] == "clock":
+            fault = None                            # a clock that is put right and wrong within one request is no clock
         restart = None
         if number % RESTARTS == restarting:
             restart = (dice.choice((0, dice.uniform(0, 1.5))), dice.choice(("fast", "immediate")))
