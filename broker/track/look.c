@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "track/audit.h"
 #include "track/named.h"
+#include "track/namesakes.h"
 #include "track/reading.h"
 #include "track/restore.h"
 #include "wire/request.h"
@@ -17,6 +18,7 @@
  * to know that they may have happened. */
 #define RESETS (EFFECT(RESET) | EFFECT(RESET_ALL) | EFFECT(DISCARD_ALL))
 #define ENDINGS (RESETS | EFFECT(DISCARD_SEQUENCES))
+#define NAMING  (EFFECT(EXECUTE) | EFFECT(PREPARE))
 #define SETS    (EFFECT(SET) | EFFECT(SET_CONFIG))
 
 /* Gathers what the lexer finds; with `apply`, it takes effect at once. */
@@ -251,6 +253,8 @@ static enum track_verdict look_text(struct track_client *c, const struct track_s
                 out->marks = c->lexer->finding.marks;
         }
         out->pins = out->marks.pins;
+        if (piece->ends && out->marks.effects & NAMING && namesakes_in(c, sql, size, NULL))
+                out->pins |= PIN_BIT(PIN_PREPARE);
         if (out->named && !statements_share(&c->statements, piece))
                 out->pins |= PIN_BIT(PIN_STATEMENT);
         if (out->unnamed && !statements_fit(piece))
@@ -399,6 +403,19 @@ void look_apply(struct track_client *c, const struct track_server *t, const stru
                 apply_pieces(c, executed);
         else if (r->marks.effects)
                 apply_text(c, t, r, piece, executed);
+}
+
+unsigned look_namesakes(const struct track_client *c, const struct track_request *r,
+                        const struct frame_piece *piece, struct bytes *out)
+{
+        const char *sql;
+        size_t size;
+        struct error e;
+        struct track_request ignored;
+        if (!piece->ends || !(r->marks.effects & NAMING))
+                return 0;
+        expect(text_of(piece, &ignored, &sql, &size, &e));
+        return namesakes_in(c, sql, size, out);
 }
 
 bool look_continue(struct track_client *c, const struct track_server *t,

@@ -35,6 +35,9 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
  * Parse only prepares). Of a message in pieces this is the first. */
 void look_apply(struct track_client *c, const struct track_server *t, const struct track_request *r,
                 const struct frame_piece *piece, bool executed);
+/* The messages that bring what the text means by EXECUTE; how many it means. */
+unsigned look_namesakes(const struct track_client *c, const struct track_request *r,
+                        const struct frame_piece *piece, struct bytes *out);
 /* The following pieces; true at the last. */
 bool look_continue(struct track_client *c, const struct track_server *t,
                    const struct frame_piece *piece);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/namesakes.h"
 #include "track/reading.h"
 #include "wire/compose.h"
 #include "wire/request.h"
@@ -245,6 +246,7 @@ static size_t send_forget(struct track_client *c, struct track_server *t, struct
 {
         struct prepared_one *one = prepared_find(&t->prepared, x);
         bool alone = !x->key;
+        namesakes_close(c, t, name, before);
         compose_close(before, 'S', alone ? x->name : NOBODY);
         change(t, TURN_FORGET, TURN_CLIENT,
                (struct prepared_change){.name = own_string(name), .before = text_ref(x),
@@ -258,12 +260,13 @@ static size_t send_forget(struct track_client *c, struct track_server *t, struct
 
 /* A name that means nothing goes on as it is, so that the server can say so; unless it is one of the
  * broker's. */
-static size_t send_unknown(struct track_server *t, const char *name, const struct frame_piece *piece,
+static size_t send_unknown(struct track_client *c, struct track_server *t, const char *name, const struct frame_piece *piece,
                            struct bytes *before)
 {
         static const enum turn_kind kinds[] = {['B'] = TURN_BIND, ['D'] = TURN_DESCRIBE, ['C'] = TURN_CLOSE};
         const char *first = (const char *) frame_payload(piece);
         turns_sent(&t->turns, kinds[piece->type], TURN_CLIENT);
+        c->pins.doubt = c->pins.doubt || piece->type == 'C';   /* it may be one that was PREPAREd */
         if (strncmp(name, TEXTS_PREFIX, sizeof TEXTS_PREFIX - 1) != 0)
                 return 0;
         return put_head(piece, first, NOBODY, name, (size_t) (name + strlen(name) + 1 - (const char *) piece->data),
@@ -278,7 +281,7 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
                 return send_parse(c, t, marks, name, piece, before);
         struct text *x = as_it_reads_now(c, t, name);
         if (!x)
-                return send_unknown(t, name, piece, before);
+                return send_unknown(c, t, name, piece, before);
         if (piece->type == 'B')
                 return send_bind(c, t, x, name, piece, before);
         if (piece->type == 'D')

@@ -30,14 +30,44 @@ void track_drop_unnamed(struct track_client *c)
         pins_drop(&c->pins, PIN_UNNAMED);
 }
 
+static void sync_sent(struct track_client *c, struct track_server *t, enum turn_owner owner)
+{
+        t->prepared.batch++;
+        statements_synced(&c->statements);
+        turns_sent(&t->turns, TURN_SYNC, owner);
+}
+
+/* A Query behind them must be read even if one of them can't be parsed any more: hence a Sync of its own. */
+static void bring_namesakes(struct track_client *c, struct track_server *t, unsigned count, struct bytes *messages,
+                            bool sync, struct bytes *before)
+{
+        if (!count)
+                return;
+        pins_add(&c->pins, PIN_PREPARE);
+        bytes_append(before, bytes_data(messages), bytes_length(messages));
+        bytes_free(messages);
+        while (count-- > 0) {
+                turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+                turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
+        }
+        if (sync) {
+                compose_sync(before);
+                sync_sent(c, t, TURN_STATEMENT);
+        }
+}
+
 static void send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
                        const struct frame_piece *piece, struct bytes *before)
 {
         if (turns_heeded(&t->turns)) {
+                struct bytes namesakes;
+                bytes_init(&namesakes, 0);
+                unsigned count = look_namesakes(c, r, piece, &namesakes);
                 t->unsynced = false;
                 track_drop_unnamed(c);
                 look_apply(c, t, r, piece, true);
                 named_deallocate(c, t, before);
+                bring_namesakes(c, t, count, &namesakes, true, before);
         }
         turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
 }
@@ -65,10 +95,20 @@ static void remember_unnamed(struct track_client *c, const struct track_request 
         statements_mark(&s->portals, r->marks.effects, r->marks.pins);
 }
 
+/* A Parse: what it EXECUTEs is looked for when it is bound. */
+static void name_statements(struct track_client *c, struct track_server *t, const struct track_request *r,
+                            const struct frame_piece *piece, struct bytes *before)
+{
+        struct bytes namesakes;
+        bytes_init(&namesakes, 0);
+        bring_namesakes(c, t, look_namesakes(c, r, piece, &namesakes), &namesakes, false, before);
+}
+
 static void send_parse(struct track_client *c, struct track_server *t, const struct track_request *r,
-                       const struct frame_piece *piece)
+                       const struct frame_piece *piece, struct bytes *before)
 {
         if (turns_heeded(&t->turns)) {
+                name_statements(c, t, r, piece, before);
                 look_apply(c, t, r, piece, false);
                 remember_unnamed(c, r, piece);
         }
@@ -86,6 +126,7 @@ static size_t send_named(struct track_client *c, struct track_server *t, const s
                 return 0;
         }
         if (piece->type == 'P') {
+                name_statements(c, t, r, piece, before);
                 look_apply(c, t, r, piece, false);
                 statements_mark(&c->statements.named, r->marks.effects, r->marks.pins);
         }
@@ -132,7 +173,7 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
                 send_query(c, t, r, piece, before);
                 break;
         case 'P':
-                send_parse(c, t, r, piece);
+                send_parse(c, t, r, piece, before);
                 break;
         case 'B':
                 send_bind(c, t, r, before);
@@ -155,9 +196,7 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
         case 'S':
                 /* During a COPY it is ignored. */
                 t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
-                t->prepared.batch++;
-                statements_synced(&c->statements);
-                turns_sent(&t->turns, TURN_SYNC, TURN_CLIENT);
+                sync_sent(c, t, TURN_CLIENT);
                 break;
         case 'F':
                 /* A function by its number: it may do anything that a function can. */

@@ -305,6 +305,28 @@ class Statements(Corner):
                 usual.send(protocol.bind((), "null") + protocol.execute() + protocol.sync())
                 self.assertEqual(usual.answer().value(), "t")
 
+    def test_sql_and_the_protocol_mean_the_same_statement_by_a_name(self):
+        with self.world(pool_size=4) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client, daemon.connect() as other:
+                for each, number in ((client, 1), (other, 10)):
+                    each.send(protocol.parse(f"SELECT $1::int + {number}", "add") + protocol.sync())
+                    each.answer()
+                self.assertEqual(client.query("EXECUTE add(41)").value(), "42")
+                self.assertEqual(other.extended("EXECUTE add(1)").value(), "11")
+                self.assertEqual([pin["reason"] for pin in daemon.show("PINS")], 2 * ["PREPARE"])
+                client.send(protocol.bind(["1"], "add") + protocol.execute() + protocol.sync())
+                self.assertEqual(client.answer().value(), "2")
+                client.send(protocol.query("PREPARE add AS SELECT 'another'"))
+                self.assertEqual(client.collect().error.sqlstate, "42P05")
+                client.query("DEALLOCATE add")
+                other.send(protocol.close("S", "add") + protocol.sync())
+                other.answer()
+                for each in (client, other):
+                    each.send(protocol.query("EXECUTE add(1)"))
+                    self.assertEqual(each.collect().error.sqlstate, "26000")
+                self.until(lambda: daemon.show("PINS") == [], "nobody to be pinned")
+
     def test_when_a_table_has_changed_a_statement_fails_once(self):
         run = protocol.bind((), "all") + protocol.execute() + protocol.sync()
         with self.world(pool_size=2) as world:

@@ -271,6 +271,57 @@ static void close_frees_the_name_and_leaves_the_statement_to_others(void **state
         assert_string_equal(sent_first(&s), "");
 }
 
+static void execute_in_sql_finds_a_statement_of_the_protocol(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_query(&s, "EXECUTE S1; SELECT 'EXECUTE s2'");
+        assert_string_equal(sent_first(&s), "C P:s1=SELECT 1 S");
+        assert_string_equal(says(&s, "3 1 ZI C:SELECT_1 C:SELECT_1 ZI"), "sssfff");
+        assert_string_equal(reason(&s), "PREPARE");
+        ask_extended(&s, "EXPLAIN EXECUTE \"s1\"");
+        assert_string_equal(sent_first(&s), "C P:s1=SELECT 1");
+        assert_string_equal(says(&s, "3 1 1 2 C:EXPLAIN ZI"), "ssffff");
+        ask_target(&s, 'C', 'S', "s1");
+        assert_true(last_names("s1"));
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "3 3 ZI"), "sff");
+        assert_true(track_audit(&s.c, &s.t, &s.before));
+        assert_non_null(strstr(sent_first(&s), "pgbroker_"));
+        says(&s, "T D:0 C:SELECT_1 ZI");
+        assert_true(lendable(&s));
+}
+
+static void one_that_can_not_be_parsed_any_more_keeps_nobody_waiting(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT * FROM t");
+        ask_query(&s, "EXECUTE s1");
+        assert_string_equal(says(&s, "3 E ZI E ZI"), "sfsff");
+        assert_true(track_audit(&s.c, &s.t, &s.before));
+}
+
+static void it_is_found_before_the_same_text_deallocates_it(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_query(&s, "EXECUTE s1; DEALLOCATE s1");
+        assert_string_equal(sent_first(&s), "C P:s1= C P:s1=SELECT 1 S");
+        assert_string_equal(says(&s, "3 1 3 1 ZI C:SELECT_1 C:DEALLOCATE ZI"), "sssssfff");
+        assert_null(statements_find(&s.c.statements, "s1"));
+}
+
+static void prepare_in_sql_finds_the_name_taken(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_query(&s, "PREPARE s1 AS SELECT 2");
+        assert_string_equal(sent_first(&s), "C P:s1=SELECT 1 S");
+        says(&s, "3 1 ZI E ZI");
+        ask_query(&s, "EXECUTE s2");
+        assert_string_equal(sent_first(&s), "");
+}
+
 static void a_name_of_the_brokers_own_is_nobodys(void **state)
 {
         (void) state;
@@ -576,6 +627,10 @@ int main(void)
                 TEST(a_name_that_is_taken_is_refused_with_the_clients_name),
                 TEST(were_it_not_refused_nobody_may_have_that_server),
                 TEST(close_frees_the_name_and_leaves_the_statement_to_others),
+                TEST(execute_in_sql_finds_a_statement_of_the_protocol),
+                TEST(one_that_can_not_be_parsed_any_more_keeps_nobody_waiting),
+                TEST(it_is_found_before_the_same_text_deallocates_it),
+                TEST(prepare_in_sql_finds_the_name_taken),
                 TEST(a_name_of_the_brokers_own_is_nobodys),
                 TEST(what_was_used_least_makes_room),
                 TEST(what_is_on_its_way_makes_no_room),
