@@ -25,10 +25,11 @@ class OtherChanges(story.Story):
                 time.sleep(1)
             for environment in world.environments.values():
                 user = world.manager.document(environment.secret_name)["username"]
-                self.until(lambda: not self.server.sessions(environment.role),
-                           f"{environment.role} to have no sessions left")
+                if environment.name == "prod":      # in session mode who stays keeps the one that it has
+                    self.until(lambda: not self.server.sessions(environment.role),
+                               f"{environment.role} to have no sessions left", 40)
                 self.assertTrue(user.endswith("_clone"))
-                if self.server.own:     # its sessions live a second each, and the load may be over
+                if self.server.own:     # its sessions live a second each
                     self.assertGreater(self.server.count_logins(user), 0)
         if self.server.own:
             for environment in world.environments.values():
