@@ -24,7 +24,7 @@ NOT_ENOUGH = {"Action": ["secretsmanager:DescribeSecret", "secretsmanager:ListSe
 class Independent(story.Story):
     """Skipped where moto_server is not on PATH."""
 
-    timeout = 150
+    timeout = 400
 
     def world(self, **config):
         """A world whose secrets are moto's. Its broker is started by the story."""

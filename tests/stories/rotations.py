@@ -18,7 +18,7 @@ HOLD = 20 if story.LONG else 4
 class SingleUser(story.Story):
     """One user whose password changes: in the gap only AWSPENDING's is right."""
 
-    timeout = 180
+    timeout = 300
 
     def test_without_a_rotation_no_login_is_refused(self):
         with under_load(self) as world:

@@ -15,7 +15,7 @@ from world import World
 class OtherChanges(story.Story):
     """The user or the host changes: the pool drains and switches."""
 
-    timeout = 180
+    timeout = 300
 
     def test_alternating_users_change_without_a_refused_login(self):
         with under_load(self, poll_interval="1s") as world:
