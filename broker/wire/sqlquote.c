@@ -1,5 +1,7 @@
 #include "wire/sqlquote.h"
 
+#include <strings.h>
+
 enum state {
         OUTSIDE,
         STRING,
@@ -385,4 +387,13 @@ static bool (*const steps[])(struct sqlquote *q) = {
 bool sqlquote_step(struct sqlquote *q)
 {
         return steps[q->state](q);
+}
+
+uint8_t sqlquote_encoding(const char *name)
+{
+        static const char *const names[] = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"};
+        for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
+                if (strcasecmp(name, names[i]) == 0)
+                        return i < 2 ? SQLQUOTE_SJIS : SQLQUOTE_DOUBLE;
+        return SQLQUOTE_SAFE;
 }

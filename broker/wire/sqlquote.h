@@ -36,6 +36,7 @@ enum sqlquote_encoding {
         SQLQUOTE_SJIS,
         SQLQUOTE_DOUBLE         /* BIG5, GBK, UHC, GB18030, JOHAB */
 };
+uint8_t sqlquote_encoding(const char *name);    /* NULL: not known, SAFE */
 
 struct sqlquote {
         struct sqltoken token;

@@ -1,6 +1,5 @@
 #include "wire/sqlword.h"
 
-#include <strings.h>
 #include "wire/sqlname.h"
 
 /* Where in a statement the judge is. */
@@ -465,15 +464,6 @@ void sqlword_init(struct sqlword *w, bool backslashes, sqlword_found *callback, 
         sqllex_init(&w->lex, backslashes);
         w->found = callback;
         w->arg = arg;
-}
-
-void sqlword_encoding(struct sqlword *w, const char *client_encoding)
-{
-        static const char *const names[] = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"};
-        w->lex.quote.encoding = SQLQUOTE_SAFE;
-        for (size_t i = 0; client_encoding && i < sizeof names / sizeof names[0]; i++)
-                if (strcasecmp(client_encoding, names[i]) == 0)
-                        w->lex.quote.encoding = i < 2 ? SQLQUOTE_SJIS : SQLQUOTE_DOUBLE;
 }
 
 void sqlword_feed(struct sqlword *w, const char *text, size_t n)

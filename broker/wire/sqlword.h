@@ -88,7 +88,10 @@ struct sqlword {
 void sqlword_init(struct sqlword *w, bool backslashes, sqlword_found *found, void *arg);
 /* After init: the client's encoding, as the server reports it. In SJIS, BIG5, GBK and their like
  * half a character may look like a backslash. */
-void sqlword_encoding(struct sqlword *w, const char *client_encoding);
+static inline void sqlword_encoding(struct sqlword *w, const char *client_encoding)
+{
+        w->lex.quote.encoding = sqlquote_encoding(client_encoding);
+}
 void sqlword_feed(struct sqlword *w, const char *text, size_t n);
 /* The text is over: what was open (the last statement, an unfinished word) is judged. */
 void sqlword_end(struct sqlword *w);
