@@ -6,7 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BEAT_MS 1000
+#define BEAT_MS   1000
+#define STARTS_MS 100                   /* between looks whether it is up */
+#define MORE_TIME "EXTEND_TIMEOUT_USEC=10000000"
 
 static size_t add(char *to, size_t size, size_t at, const char *word, const char *name)
 {
@@ -43,17 +45,36 @@ static void tell_status(struct life *v)
                 memcpy(v->status, now, sizeof now);
 }
 
+static bool served(const struct sessions *ss)
+{
+        const struct sessions_environment *v;
+        list_each(v, &ss->environments, struct sessions_environment, link) {
+                if (keyring_proven(v->pool->keyring))
+                        return true;
+        }
+        return false;
+}
+
+static void tell_ready(struct life *v)
+{
+        v->up = v->up || served(v->sessions);
+        if (v->ready_due && v->up)
+                v->ready_due = !notify_send(&v->notify, "READY=1");
+        else if (v->ready_due)
+                notify_send(&v->notify, MORE_TIME);
+}
+
 static void beat(struct deadline *d)
 {
         struct life *v = container_of(d, struct life, beat);
         uint64_t half = v->notify.watchdog_ms / 2, now = loop_now(v->loop);
-        loop_set(v->loop, d, now + (half && half < BEAT_MS ? half : BEAT_MS));
+        uint64_t pause = v->up ? BEAT_MS : STARTS_MS;
+        loop_set(v->loop, d, now + (half && half < pause ? half : pause));
         if (half && now >= v->alive_at) {
                 notify_send(&v->notify, "WATCHDOG=1");
                 v->alive_at = now + half;
         }
-        if (v->ready_due)
-                life_ready(v);
+        tell_ready(v);
         tell_status(v);
 }
 
@@ -73,13 +94,16 @@ void life_free(struct life *v)
 
 void life_ready(struct life *v)
 {
-        v->ready_due = !notify_send(&v->notify, "READY=1");
+        v->ready_due = true;
+        tell_ready(v);
 }
 
 void life_reloading(struct life *v)
 {
         char text[64];
         struct timespec now = {0};
+        if (!v->up)
+                return;                 /* it still starts */
         clock_gettime(CLOCK_MONOTONIC, &now);
         snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                  (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000);

@@ -51,6 +51,8 @@ void keyring_demand(struct keyring *k, bool wanted);
 void keyring_refresh(struct keyring *k);
 
 bool keyring_bridging(const struct keyring *k);
+/* A server has taken the active credential. */
+bool keyring_proven(const struct keyring *k);
 /* True when waiting clients are to be told (bridge_timeout over): `e` says what was tried, with
  * version ids (08001). Also true, with 57P03, when there never was a credential and fetching fails
  * for a reason that waiting won't mend, or has failed for bridge_timeout. False for the moment that

@@ -25,6 +25,11 @@ bool keyring_bridging(const struct keyring *k)
         return rotation_bridging(k->rotation);
 }
 
+bool keyring_proven(const struct keyring *k)
+{
+        return k->active && rotation_proven(k->rotation);
+}
+
 static void say_what_was_tried(const struct keyring *k, struct error *e)
 {
         uint64_t ms = loop_now(k->loop) - rotation_bridge_began(k->rotation);

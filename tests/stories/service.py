@@ -52,7 +52,7 @@ class Notify(story.Story):
     def hears(self, word, timeout=20.0):
         self.until(lambda: word in self.manager.words(), f"{word} among {self.manager.heard}", timeout)
 
-    def test_it_is_ready_when_it_listens_and_says_how_it_is(self):
+    def test_it_is_ready_when_it_can_be_used_and_says_how_it_is(self):
         with World(self.server) as world:
             self.start(world)
             self.hears("READY=1")
@@ -60,7 +60,7 @@ class Notify(story.Story):
             world.broker.console("PAUSE prod")
             self.hears("STATUS=prod: paused")
 
-    def test_it_is_ready_without_credentials_and_says_so(self):
+    def test_it_is_ready_after_the_first_good_login_and_asks_for_time_until_then(self):
         with World(self.server) as world:
             world.manager.start()
             world.manager.outage()
@@ -68,11 +68,24 @@ class Notify(story.Story):
             self.addCleanup(self.manager.socket.close)
             world.add("prod")
             self.watch(world.start(ready=False, NOTIFY_SOCKET=self.manager.name))
-            self.hears("READY=1")
             self.hears("STATUS=prod: no credentials yet")
+            self.until(lambda: self.manager.words().count("EXTEND_TIMEOUT_USEC=10000000") > 1, "it to ask for more time")
+            world.broker.reload()
+            world.broker.wait_for_log("configuration reloaded")
+            self.assertNotIn("READY=1", self.manager.words())
             world.manager.clear_faults()
-            world.broker.wait_ready()
+            self.hears("READY=1")
             self.hears("STATUS=prod: ok")
+            self.assertNotIn("RELOADING=1", self.manager.heard)
+
+    def test_one_environment_that_can_be_used_is_enough(self):
+        with World(self.server) as world:
+            world.manager.start()
+            world.manager.error(400, "AccessDeniedException", "no", None, secret_id="forecaster/database/staging")
+            world.add("staging")
+            self.start(world, ready=False)
+            self.hears("READY=1")
+            self.hears("STATUS=staging: no credentials yet; prod: ok")
 
     def test_an_abstract_name_is_heard_too(self):
         with World(self.server) as world:
