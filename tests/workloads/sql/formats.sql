@@ -1,0 +1,40 @@
+-- How values are read and written: dates, zones, intervals, encodings, strings, text search.
+SET client_min_messages TO warning; DROP SCHEMA IF EXISTS :me CASCADE; CREATE SCHEMA :me; RESET client_min_messages;
+SET DateStyle TO 'SQL, DMY';
+SELECT '02/01/2026'::date, timestamptz '2026-03-04 05:06:07+00';
+SET TIME ZONE 'America/New_York';
+SELECT timestamptz '2026-07-01 12:00+00';
+SET TIME ZONE -3.5; SHOW timezone; SELECT timestamptz '2026-07-01 12:00+00'; SELECT timestamptz '2026-07-01 12:00+00';
+SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE; SHOW timezone; SELECT timestamptz '2026-07-01 12:00+00';
+SET TIME ZONE 'PST8PDT'; SELECT timestamptz '2026-07-01 12:00+00';
+SET TIME ZONE 'FOO-4:30BAR'; SHOW timezone; SELECT timestamptz '2026-07-01 12:00+00';
+SET timezone TO 'Nowhere/Land';
+SET IntervalStyle TO iso_8601; SELECT interval '1 year 2 mons -3 days 04:05:06.7';
+SET IntervalStyle TO sql_standard; SELECT interval '1 year 2 mons'; SELECT interval '-1 02:03:04';
+SET IntervalStyle TO postgres_verbose; SELECT interval '1 day ago';
+SET DateStyle TO German; SELECT date '2026-12-31'; SHOW DateStyle;
+SET DateStyle TO 'YMD'; SHOW DateStyle; SET DateStyle TO ISO; SHOW DateStyle; SELECT '01-02-03'::date;
+BEGIN; SET LOCAL DateStyle TO Postgres; SELECT date '2026-12-31'; SET LOCAL TIME ZONE 'UTC'; SHOW timezone; COMMIT; SELECT date '2026-12-31'; SHOW timezone;
+SET timezone_abbreviations TO 'Australia'; SELECT timestamptz '2026-01-01 12:00 EST' AT TIME ZONE 'UTC'; SELECT timestamptz '2026-01-01 12:00 EST' AT TIME ZONE 'UTC';
+RESET timezone_abbreviations; SELECT timestamptz '2026-01-01 12:00 EST' AT TIME ZONE 'UTC';
+SET TIME ZONE LOCAL; SHOW timezone; SET TIME ZONE DEFAULT; SHOW timezone;
+CREATE FUNCTION sets_zone() RETURNS text LANGUAGE plpgsql AS $$ BEGIN SET TIME ZONE 'Asia/Kolkata'; RETURN current_setting('timezone'); END $$;
+SELECT sets_zone(); SELECT timestamptz '2026-07-01 12:00+00'; SELECT timestamptz '2026-07-01 12:00+00';
+CREATE FUNCTION own_zone() RETURNS text LANGUAGE sql SET TimeZone TO 'Asia/Tokyo' AS $$ SELECT timestamptz '2026-07-01 12:00+00'::text $$;
+SELECT own_zone(); SHOW timezone;
+RESET ALL; SHOW DateStyle; SHOW timezone; SHOW IntervalStyle;
+SET client_encoding TO LATIN1; SHOW client_encoding; SELECT length('é'); SELECT chr(233) = E'\u00e9';
+\encoding SJIS
+SHOW client_encoding; SELECT 1;
+\encoding UTF8
+SELECT 'é', length('é');
+SET NAMES 'WIN1252'; SHOW client_encoding; SELECT chr(8364) IS NOT NULL; SELECT chr(20013);
+SET NAMES 'UTF8'; SELECT chr(20013);
+SET standard_conforming_strings TO off; SELECT 'a\\b'; SET escape_string_warning TO off; SELECT 'a\tb'; SELECT 'SET \' work_mem';
+SET standard_conforming_strings TO on; SELECT 'a\\b';
+SET backslash_quote TO on; SET array_nulls TO off; SELECT '{NULL}'::text[]; SELECT '{NULL}'::text[]; 
+SET transform_null_equals TO on; SELECT NULL = NULL; SELECT 1 = NULL; SELECT 1 = NULL;
+SET xmloption TO document; SHOW xmloption; SET XML OPTION CONTENT; SHOW xmloption; SHOW xmloption;
+SET lc_monetary TO 'C'; SELECT 12.34::numeric::money; SET lc_time TO 'C';
+SET default_text_search_config TO 'pg_catalog.german'; SELECT to_tsvector('die Katzen liefen'); SELECT to_tsvector('die Katzen liefen');
+RESET default_text_search_config; SELECT to_tsvector('english', 'cats');

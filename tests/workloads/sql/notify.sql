@@ -1,0 +1,25 @@
+-- LISTEN and NOTIFY, to oneself.
+SET client_min_messages TO warning; DROP SCHEMA IF EXISTS :me CASCADE; CREATE SCHEMA :me; RESET client_min_messages;
+LISTEN :me;
+SELECT pg_listening_channels() = :'me';
+NOTIFY :me, 'hello';
+SELECT pg_notify(:'me', 'again'), pg_notify(:'me', 'again');
+BEGIN; NOTIFY :me, 'lost'; ROLLBACK;
+BEGIN; NOTIFY :me, 'one'; NOTIFY :me, 'two'; SELECT 'before'; COMMIT;
+SELECT 'after';
+BEGIN; LISTEN other_channel; ROLLBACK;
+SELECT count(*) FROM pg_listening_channels();
+UNLISTEN :me;
+NOTIFY :me, 'nobody';
+SELECT count(*) FROM pg_listening_channels();
+LISTEN "Odd Channel"; NOTIFY "Odd Channel"; UNLISTEN *; NOTIFY "Odd Channel";
+SELECT pg_notify('', 'x');
+SELECT pg_notify(repeat('x', 64), 'x');
+LISTEN a\; LISTEN b\; SELECT count(*) FROM pg_listening_channels();
+SELECT pg_listening_channels() ORDER BY 1;
+DISCARD ALL;
+SELECT count(*) FROM pg_listening_channels();
+BEGIN; LISTEN :me; SELECT 1/0; COMMIT;
+NOTIFY :me;
+BEGIN; LISTEN :me; NOTIFY :me, 'self'; COMMIT;
+UNLISTEN :me;

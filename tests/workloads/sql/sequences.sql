@@ -1,0 +1,25 @@
+-- Sequences: currval() and lastval() are a session's own.
+SET client_min_messages TO warning; DROP SCHEMA IF EXISTS :me CASCADE; CREATE SCHEMA :me; RESET client_min_messages;
+CREATE SEQUENCE s START 10 INCREMENT 5;
+SELECT currval('s');
+SELECT nextval('s');
+SELECT currval('s'), lastval();
+SELECT nextval('s'), currval('s');
+SELECT setval('s', 100);
+SELECT currval('s');
+SELECT setval('s', 200, false); SELECT currval('s'); SELECT nextval('s');
+ALTER SEQUENCE s RESTART; SELECT nextval('s'); SELECT lastval();
+DISCARD SEQUENCES;
+SELECT currval('s');
+SELECT lastval();
+CREATE TABLE t (id serial, v text);
+BEGIN; INSERT INTO t (v) VALUES ('a'); SELECT currval('t_id_seq'), lastval(); COMMIT;
+INSERT INTO t (v) VALUES ('b') RETURNING id;
+CREATE SEQUENCE cached CACHE 10;
+SELECT nextval('cached'); SELECT nextval('cached'); SELECT nextval('cached');
+SELECT last_value FROM cached;
+DROP SEQUENCE s;
+SELECT lastval();
+DISCARD ALL;
+SELECT lastval();
+SELECT nextval('cached');

@@ -1,0 +1,27 @@
+-- Timeouts, a session that may only read, and one that an error ends.
+SET client_min_messages TO warning; DROP SCHEMA IF EXISTS :me CASCADE; CREATE SCHEMA :me; RESET client_min_messages;
+SET statement_timeout TO '500ms';
+SELECT pg_sleep(60);
+SET statement_timeout TO '10min';
+SHOW statement_timeout;
+SET work_mem TO '1234kB';
+SHOW work_mem;
+SET idle_in_transaction_session_timeout TO '1h';
+SHOW idle_in_transaction_session_timeout;
+SET idle_session_timeout TO '1h';
+SHOW idle_session_timeout;
+RESET idle_session_timeout;
+SET default_transaction_read_only TO on;
+CREATE TABLE nope (a int);
+CREATE TEMP TABLE fine (a int);
+INSERT INTO fine VALUES (1);
+TABLE fine;
+DROP TABLE fine;
+SET default_transaction_read_only TO off;
+SET session_replication_role TO replica;
+SHOW session_replication_role;
+RESET session_replication_role;
+SET exit_on_error TO on;
+SHOW exit_on_error;
+SELECT 1/0;
+SELECT 'after fatal';
