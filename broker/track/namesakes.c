@@ -5,10 +5,14 @@
 #include "wire/compose.h"
 #include "wire/sqllex.h"
 
+#define NAMESAKES_MAX 16                /* of one text; others are not found */
+
 struct names {
         struct sqllex lex;
         bool over;
         char name[SQLTOKEN_KEPT];
+        char seen[NAMESAKES_MAX][SQLTOKEN_KEPT];        /* each is brought once */
+        unsigned count;
 };
 
 static const struct sqltoken *next_token(struct names *n)
@@ -57,25 +61,33 @@ static bool possible(const char *name)
         return strncmp(name, TEXTS_PREFIX, sizeof TEXTS_PREFIX - 1) != 0;
 }
 
+static bool was_seen(const struct names *n)
+{
+        for (unsigned i = 0; i < n->count; i++) {
+                if (strcmp(n->seen[i], n->name) == 0)
+                        return true;
+        }
+        return false;
+}
+
 unsigned namesakes_in(const struct track_client *c, const char *sql, size_t size, struct bytes *out)
 {
         struct names n = {.over = false};
-        unsigned count = 0;
         if (!statements_count(&c->statements))
                 return 0;
         sqllex_init(&n.lex, false);
         sqllex_feed(&n.lex, sql, size);
-        while (next_name(&n)) {
+        while (n.count < NAMESAKES_MAX && next_name(&n)) {
                 const struct text *x = statements_meaning(&c->statements, n.name);
-                if (!x || !x->key || !possible(n.name))
+                if (!x || !x->key || !possible(n.name) || was_seen(&n))
                         continue;
-                count++;
+                memcpy(n.seen[n.count++], n.name, sizeof n.name);
                 if (!out)
                         continue;
                 compose_close(out, 'S', n.name);
                 compose_named_parse(out, n.name, x->body, x->size);
         }
-        return count;
+        return n.count;
 }
 
 void namesakes_close(struct track_client *c, struct track_server *t, const char *name, struct bytes *out)

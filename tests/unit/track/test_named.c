@@ -311,6 +311,20 @@ static void it_is_found_before_the_same_text_deallocates_it(void **state)
         assert_null(statements_find(&s.c.statements, "s1"));
 }
 
+static void each_is_brought_once_and_not_too_many(void **state)
+{
+        char name[8], text[16], sql[900] = "EXECUTE s0; EXECUTE s0;";
+        (void) state;
+        for (int i = 0; i < 40; i++) {
+                snprintf(name, sizeof name, "s%d", i);
+                snprintf(text, sizeof text, "SELECT %d", i);
+                prepare(name, text);
+                sprintf(sql + strlen(sql), "EXECUTE %s;", name);
+        }
+        ask_query(&s, sql);
+        assert_int_equal(s.t.turns.count, 16 * 2 + 2);
+}
+
 static void prepare_in_sql_finds_the_name_taken(void **state)
 {
         (void) state;
@@ -630,6 +644,7 @@ int main(void)
                 TEST(execute_in_sql_finds_a_statement_of_the_protocol),
                 TEST(one_that_can_not_be_parsed_any_more_keeps_nobody_waiting),
                 TEST(it_is_found_before_the_same_text_deallocates_it),
+                TEST(each_is_brought_once_and_not_too_many),
                 TEST(prepare_in_sql_finds_the_name_taken),
                 TEST(a_name_of_the_brokers_own_is_nobodys),
                 TEST(what_was_used_least_makes_room),
