@@ -2,7 +2,6 @@
 """The server goes away and comes back, here or elsewhere: who has nothing in flight never sees it."""
 import pathlib
 import signal
-import statistics
 import sys
 import threading
 import time
@@ -100,8 +99,9 @@ class Restarts(story.Story):
                 self.assertLessEqual(len(worker.failures), rounds, worker.failures)
                 for _, sqlstate, text in worker.failures:
                     self.assertIn(sqlstate, IN_FLIGHT, text)
-            if late:                                    # most, for a busy machine may keep some of them
-                self.assertLess(statistics.median(late), 1.0, late)
+            if late:                                    # the long version has the machine for itself
+                late.sort()
+                self.assertLess(late[len(late) * (99 if story.LONG else 50) // 100], 1.0, late)
             for client in idle:
                 client.close()
 
