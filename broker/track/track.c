@@ -267,8 +267,11 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
         bool clients = c && !restoring && owner != TURN_AUDIT;
-        bool renamed = clients && named_error(c, t, change, piece, extra);
+        bool renamed = clients && change && named_error(c, t, true, piece, extra);
         undo_changes(c, t, change);
+        /* By now it has the name again, though its Close was sent behind what failed. */
+        if (clients && !change)
+                renamed = named_error(c, t, false, piece, extra);
         if (restoring)
                 restore_refused(t, piece);
         if (!clients)

@@ -247,6 +247,26 @@ static void a_name_that_is_taken_is_refused_with_the_clients_name(void **state)
         assert_true(last_names("pgbroker_1"));
 }
 
+static void an_error_bears_a_name_whose_close_was_sent_behind_it(void **state)
+{
+        (void) state;
+        static const char refusal[] = "SERROR\0VERROR\0C08P01\0Mprepared statement \"pgbroker_1\" requires 1\0";
+        uint8_t m[5 + sizeof refusal];
+        prepare("s1", "SELECT 1");
+        run("s1");
+        says(&s, "2 C:SELECT_1 ZI");
+        ask_bind(&s, "", "s1");
+        ask_target(&s, 'C', 'S', "s1");
+        ask(&s, 'S');
+        bytes_free(&s.told);
+        memcpy(m + 5, refusal, sizeof refusal);
+        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_non_null(memmem(bytes_data(&s.told), bytes_length(&s.told), "\"s1\" requires 1", 15));
+        assert_string_equal(says(&s, "ZI"), "f");
+        run("s1");
+        assert_string_equal(says(&s, "2 C:SELECT_1 ZI"), "fff");
+}
+
 static void were_it_not_refused_nobody_may_have_that_server(void **state)
 {
         (void) state;
@@ -639,6 +659,7 @@ int main(void)
                 TEST(a_parse_that_fails_leaves_nothing),
                 TEST(what_was_skipped_was_not_done),
                 TEST(a_name_that_is_taken_is_refused_with_the_clients_name),
+                TEST(an_error_bears_a_name_whose_close_was_sent_behind_it),
                 TEST(were_it_not_refused_nobody_may_have_that_server),
                 TEST(close_frees_the_name_and_leaves_the_statement_to_others),
                 TEST(execute_in_sql_finds_a_statement_of_the_protocol),
