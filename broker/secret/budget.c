@@ -106,6 +106,9 @@ bool budget_allows_again(const struct budget *b, uint64_t now)
                 return refused_since(b, b->last) < FIRST_MINUTE - NEWS;
         if (!first_minute(b, now))
                 return refused_lately(b, now) < LATER_MINUTE_AGAIN;
+        /* The first one leads back where a rotation was rolled back soon after its own bridge. */
+        if (b->again == 0)
+                return refused_since(b, a_minute_ago(now)) < FIRST_MINUTE;
         return refused_since(b, a_minute_ago(now)) < FIRST_MINUTE - NEWS + news &&
                (b->again < AGAIN || all_told(b, now));
 }

@@ -1,7 +1,8 @@
 /* How many refused logins one environment may cause: 12 in the first minute of a bridge, then 4 a
  * minute. Ordinary logins count; up to 4 may be under way when the first one is refused. Second tries
  * of what is known to be bad are spread over the time and leave 4 of the 12 and 1 of the 4 to news,
- * which can so be tried at once whenever it comes. */
+ * which can so be tried at once whenever it comes. Only the first second try of a bridge may use what is
+ * left of the twelve of the last minute: a rotation that is rolled back begins a bridge soon after another. */
 #ifndef PGB_SECRET_BUDGET_H
 #define PGB_SECRET_BUDGET_H
 

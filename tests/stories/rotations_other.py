@@ -96,6 +96,29 @@ class OtherChanges(story.Story):
             everywhere(world, lambda *words: rotation.rotate_secret_first(*words))
             follows(self, world, timeout=40)
 
+    def test_a_rotation_that_is_rolled_back_in_the_gap_leads_back_to_the_password_before(self):
+        with under_load(self) as world:
+            everywhere(world, lambda *words: rotation.Rotation(*words).run(until="set_secret"))
+            follows(self, world, stage="AWSPENDING")
+            for environment in world.environments.values():
+                store = world.manager.store
+                self.server.set_password(environment.role, environment.password)
+                store.update_stage(environment.secret_name, "AWSPENDING",
+                                   remove_from=store.version_id(environment.secret_name, "AWSPENDING"))
+            follows(self, world, timeout=60)
+
+    def test_a_label_that_is_moved_back_by_hand_is_followed_when_its_password_is_right_again(self):
+        with under_load(self, poll_interval="1s") as world:
+            everywhere(world, lambda *words: rotation.rotate_single_user(*words))
+            follows(self, world)
+            for environment in world.environments.values():
+                store = world.manager.store
+                store.update_stage(environment.secret_name, "AWSCURRENT",
+                                   move_to=store.version_id(environment.secret_name, "AWSPREVIOUS"),
+                                   remove_from=store.version_id(environment.secret_name))
+                self.server.set_password(environment.role, environment.password)
+            follows(self, world, timeout=60)
+
 
 if __name__ == "__main__":
     story.main()

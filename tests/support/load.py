@@ -75,10 +75,10 @@ def everywhere(world, call):
         raise failures[0]
 
 
-def follows(story, world, timeout=20):
-    """Waits until the broker is on AWSCURRENT in every environment."""
+def follows(story, world, timeout=20, stage="AWSCURRENT"):
+    """Waits until the broker is on the version of that label in every environment."""
     for environment in world.environments.values():
-        version = world.manager.store.version_id(environment.secret_name)
+        version = world.manager.store.version_id(environment.secret_name, stage)
         story.until(lambda: world.broker.show("SECRETS", environment=environment.name, version_id=version),
                     f"{environment.name} to be on version {version}", timeout)
 
