@@ -65,6 +65,7 @@ struct server {
         uint64_t began_us;              /* when its login began */
         uint64_t connected, expires;    /* loop ms */
         uint64_t result_at;             /* loop ms: since when rows come that end no answer; 0 = they don't */
+        uint64_t result_size;           /* bytes of it so far */
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool close_needed;              /* leaves at check-in */
         bool lent;                      /* at least once */

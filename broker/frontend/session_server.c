@@ -5,7 +5,7 @@
 
 #define TRIALS 3                        /* servers on which the startup parameters are tried */
 #define LONG_RESULT_MS 10
-#define GULP 65536
+#define GULP (128 * 1024)
 
 static const char again_hint[] = "Connect again; what was running may or may not have been done.";
 
@@ -132,17 +132,22 @@ void session_trial_failed(struct session *s)
 /* ---- from the server ---- */
 
 /* PostgreSQL writes 8 KiB at a time, and to be woken for each costs more than moving it. So a long result
- * is taken in gulps once it has been coming for a while: what is still to come is a tenth later at most. */
+ * is taken in gulps, a millisecond's each, once it has been coming for a while: what is still to come is a
+ * tenth later at most. One that comes faster than that fills the buffer by itself. */
 static void gulp(struct session *s, size_t n, bool goes_on)
 {
         struct server *server = s->relay.server;
-        uint64_t now = loop_now(s->loop);
-        if (!goes_on)
+        uint64_t now = loop_now(s->loop), took = now - server->result_at;
+        if (!goes_on) {
                 server->result_at = 0;
-        else if (!server->result_at)
+        } else if (!server->result_at) {
                 server->result_at = now;
-        else if (now - server->result_at >= LONG_RESULT_MS && n < GULP)
-                stream_rest(server_stream(server));
+                server->result_size = n;
+        } else {
+                server->result_size += n;
+                if (took >= LONG_RESULT_MS && server->result_size < took * GULP)
+                        stream_rest(server_stream(server));
+        }
 }
 
 static size_t server_received(void *arg, const uint8_t *p, size_t n)
