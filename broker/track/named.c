@@ -381,16 +381,24 @@ void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bo
         drop_pin(c);
 }
 
-/* The client's name of the statement that the broker calls so. */
-static const char *name_of(const struct statements *s, const char *own, size_t size)
+static bool called(const struct text *x, const char *own, size_t size)
+{
+        return x && strlen(x->name) == size && memcmp(x->name, own, size) == 0;
+}
+
+/* The client's name of the statement that the broker calls so: now, or before what was sent since. */
+static const char *name_of(const struct statements *s, const struct prepared *p, const char *own, size_t size)
 {
         size_t at = 0;
         const char *name;
         void *value;
         while (s->by_name && map_next(s->by_name, &at, &name, &value)) {
-                const struct text *x = ((const struct statement *) value)->text;
-                if (x && strlen(x->name) == size && memcmp(x->name, own, size) == 0)
+                if (called(((const struct statement *) value)->text, own, size))
                         return name;
+        }
+        for (uint32_t i = 0; i < p->change_count; i++) {
+                if (called(prepared_change(p, i)->before, own, size))
+                        return prepared_change(p, i)->name;
         }
         return NULL;
 }
@@ -404,7 +412,7 @@ bool named_error(const struct track_client *c, const struct track_server *t, boo
         const char *end = (const char *) piece->data + piece->size;
         const char *at = memmem(piece->data, piece->size, quoted, sizeof quoted - 1);
         const char *close = at ? memchr(at + 1, '"', (size_t) (end - at - 1)) : NULL;
-        const char *name = close ? name_of(&c->statements, at + 1, (size_t) (close - at - 1)) : NULL;
+        const char *name = close ? name_of(&c->statements, &t->prepared, at + 1, (size_t) (close - at - 1)) : NULL;
         if (change && prepared_change(&t->prepared, 0)->doomed)
                 name = prepared_change(&t->prepared, 0)->name;     /* of several for this text, the one that is taken */
         if (!close || !name)

@@ -266,7 +266,9 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
-        bool clients = c && !restoring && owner != TURN_AUDIT;
+        /* A Query comes behind it all the same, and has an answer of its own. */
+        bool own = extended && turns->count > 0 && turns_owner(turns) == TURN_STATEMENT;
+        bool clients = c && !restoring && owner != TURN_AUDIT && !own;
         bool renamed = clients && change && named_error(c, t, true, piece, extra);
         undo_changes(c, t, change);
         /* By now it has the name again, though its Close was sent behind what failed. */

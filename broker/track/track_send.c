@@ -62,7 +62,8 @@ static void send_query(struct track_client *c, struct track_server *t, const str
         if (turns_heeded(&t->turns)) {
                 struct bytes namesakes;
                 bytes_init(&namesakes, 0);
-                unsigned count = look_namesakes(c, r, piece, &namesakes);
+                /* The Sync must not end what the client itself has not ended yet. */
+                unsigned count = t->unsynced ? 0 : look_namesakes(c, r, piece, &namesakes);
                 t->unsynced = false;
                 track_drop_unnamed(c);
                 look_apply(c, t, r, piece, true);

@@ -247,24 +247,44 @@ static void a_name_that_is_taken_is_refused_with_the_clients_name(void **state)
         assert_true(last_names("pgbroker_1"));
 }
 
+static void refuse_1_as_s1(void)
+{
+        static const char refusal[] = "SERROR\0VERROR\0C08P01\0Mprepared statement \"pgbroker_1\" requires 1\0";
+        uint8_t m[5 + sizeof refusal];
+        bytes_free(&s.told);
+        memcpy(m + 5, refusal, sizeof refusal);
+        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_non_null(memmem(bytes_data(&s.told), bytes_length(&s.told), "\"s1\" requires 1", 15));
+}
+
 static void an_error_bears_a_name_whose_close_was_sent_behind_it(void **state)
 {
         (void) state;
-        static const char refusal[] = "SERROR\0VERROR\0C08P01\0Mprepared statement \"pgbroker_1\" requires 1\0";
-        uint8_t m[5 + sizeof refusal];
         prepare("s1", "SELECT 1");
         run("s1");
         says(&s, "2 C:SELECT_1 ZI");
         ask_bind(&s, "", "s1");
         ask_target(&s, 'C', 'S', "s1");
         ask(&s, 'S');
-        bytes_free(&s.told);
-        memcpy(m + 5, refusal, sizeof refusal);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
-        assert_non_null(memmem(bytes_data(&s.told), bytes_length(&s.told), "\"s1\" requires 1", 15));
+        refuse_1_as_s1();
         assert_string_equal(says(&s, "ZI"), "f");
         run("s1");
         assert_string_equal(says(&s, "2 C:SELECT_1 ZI"), "fff");
+}
+
+static void an_error_bears_a_name_that_is_closed_in_the_next_batch(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        run("s1");
+        says(&s, "2 C:SELECT_1 ZI");
+        ask_bind(&s, "", "s1");
+        ask(&s, 'S');
+        ask_target(&s, 'C', 'S', "s1");
+        ask(&s, 'S');
+        refuse_1_as_s1();
+        assert_string_equal(says(&s, "ZI 3 ZI"), "fff");
+        assert_null(statements_find(&s.c.statements, "s1"));
 }
 
 static void were_it_not_refused_nobody_may_have_that_server(void **state)
@@ -317,8 +337,22 @@ static void one_that_can_not_be_parsed_any_more_keeps_nobody_waiting(void **stat
         (void) state;
         prepare("s1", "SELECT * FROM t");
         ask_query(&s, "EXECUTE s1");
-        assert_string_equal(says(&s, "3 E ZI E ZI"), "sfsff");
+        assert_string_equal(says(&s, "3 E ZI E ZI"), "sssff");
         assert_true(track_audit(&s.c, &s.t, &s.before));
+}
+
+static void a_query_in_an_open_batch_brings_none_with_a_sync_of_its_own(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_bind(&s, "", "s1");
+        sent_first(&s);
+        ask_query(&s, "EXECUTE s1");
+        assert_string_equal(sent_first(&s), "");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "E ZI"), "ff");
+        ask_query(&s, "EXECUTE s1");
+        assert_string_equal(sent_first(&s), "C P:s1=SELECT 1 S");
 }
 
 static void it_is_found_before_the_same_text_deallocates_it(void **state)
@@ -660,10 +694,12 @@ int main(void)
                 TEST(what_was_skipped_was_not_done),
                 TEST(a_name_that_is_taken_is_refused_with_the_clients_name),
                 TEST(an_error_bears_a_name_whose_close_was_sent_behind_it),
+                TEST(an_error_bears_a_name_that_is_closed_in_the_next_batch),
                 TEST(were_it_not_refused_nobody_may_have_that_server),
                 TEST(close_frees_the_name_and_leaves_the_statement_to_others),
                 TEST(execute_in_sql_finds_a_statement_of_the_protocol),
                 TEST(one_that_can_not_be_parsed_any_more_keeps_nobody_waiting),
+                TEST(a_query_in_an_open_batch_brings_none_with_a_sync_of_its_own),
                 TEST(it_is_found_before_the_same_text_deallocates_it),
                 TEST(each_is_brought_once_and_not_too_many),
                 TEST(prepare_in_sql_finds_the_name_taken),
