@@ -90,14 +90,15 @@ static void make_room(struct track_server *t, struct bytes *out)
 /* Before it is parsed: not there, with room for it. True: it was there. */
 static bool clear_place(struct track_server *t, struct text *x, struct bytes *out)
 {
-        struct prepared_one *one = prepared_find(&t->prepared, x);
-        if (!one) {
+        bool there = prepared_find(&t->prepared, x) != NULL;
+        if (!there)
                 make_room(t, out);
+        /* What was to close it may be skipped. */
+        if (!there && !prepared_next(&t->prepared, 0, x, false))
                 return false;
-        }
         compose_close(out, 'S', x->name);
         turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
-        return true;
+        return there;
 }
 
 static void note_parse(struct track_server *t, struct text *x)
@@ -354,15 +355,18 @@ static void not_there(struct track_server *t, const struct text *x, struct prepa
                 prepared_remove(p, one);
 }
 
-/* What was sent last is taken back first. `failed`: the server looked at it, else it was skipped. */
-static void take_back(struct track_client *c, struct track_server *t, struct prepared_change *ch, bool failed)
+/* What was sent last is taken back first: the `i`th of `n`. `failed`: the server looked at it, else it was skipped. */
+static void take_back(struct track_client *c, struct track_server *t, uint32_t i, uint32_t n, bool failed)
 {
+        struct prepared_change *again, *ch = prepared_change(&t->prepared, i);
         struct prepared_one *one = ch->text ? prepared_find(&t->prepared, ch->text) : NULL;
         settle_one(t, ch);
         if (ch->parse && one && (!ch->had || failed))
                 not_there(t, ch->text, one);
         else if (!ch->parse && ch->text && ch->had && !one)
                 prepared_add(&t->prepared, ch->text);
+        else if (!ch->parse && ch->text && ch->had && (again = prepared_next(&t->prepared, n, ch->text, true)))
+                again->had = true;
         if (c && ch->name) {
                 text_unref(statements_put(&c->statements, ch->name, TAKE(ch->before)));
                 settle_name(c, ch->name);
@@ -375,7 +379,7 @@ void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bo
         struct prepared *p = &t->prepared;
         expect(n <= p->change_count);
         for (uint32_t i = n; i > 0; i--)
-                take_back(c, t, prepared_change(p, i - 1), failed && i == 1);
+                take_back(c, t, i - 1, n, failed && i == 1);
         p->change_first += n;
         p->change_count -= n;
         drop_pin(c);

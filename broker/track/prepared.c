@@ -107,6 +107,16 @@ void prepared_sent(struct prepared *p, const struct prepared_change *change)
         *prepared_change(p, p->change_count++) = *change;
 }
 
+struct prepared_change *prepared_next(const struct prepared *p, uint32_t i, const struct text *x, bool parse)
+{
+        for (; i < p->change_count; i++) {
+                struct prepared_change *ch = prepared_change(p, i);
+                if (ch->text == x && ch->parse == parse)
+                        return ch;
+        }
+        return NULL;
+}
+
 struct prepared_change prepared_answered(struct prepared *p)
 {
         expect(p->change_count > 0);

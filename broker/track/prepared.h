@@ -61,6 +61,8 @@ static inline struct prepared_change *prepared_change(const struct prepared *p, 
 {
         return &p->changes[p->change_first + i];
 }
+/* The first that parses, or closes, this text, from the `i`th on; NULL: none. */
+struct prepared_change *prepared_next(const struct prepared *p, uint32_t i, const struct text *x, bool parse);
 /* Takes away the first. */
 struct prepared_change prepared_answered(struct prepared *p);
 void prepared_change_free(struct prepared_change *c);

@@ -454,6 +454,32 @@ static void making_room_that_was_skipped_did_not_happen(void **state)
         assert_string_equal(sent_first(&s), "B");
 }
 
+static void what_made_room_in_a_batch_that_may_fail_is_closed_first(void **state)
+{
+        (void) state;
+        track_client_free(&s.c);
+        s.prepared = 1;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        prepare("s1", "SELECT 1");
+        for (unsigned skipped = 1; skipped <= 2; skipped++) {
+                ask_bind(&s, "", "no such");
+                ask_parse(&s, "s2", "SELECT 2");
+                assert_string_equal(sent_first(&s), skipped == 1 ? "C P:pgbroker_2=SELECT 2"
+                                                                 : "C P:pgbroker_3=SELECT 2");
+                ask(&s, 'S');
+                if (skipped == 2)
+                        ask_bind(&s, "", "no such");
+                run("s1");
+                assert_string_equal(sent_first(&s), "C P:pgbroker_1=SELECT 1 B");
+                says(&s, skipped == 1 ? "E ZI 3 1 2 C:SELECT_1 ZI" : "E ZI E ZI");
+                assert_int_equal(s.t.prepared.count, 1);
+                run("s1");
+                assert_string_equal(sent_first(&s), "B");
+                says(&s, "2 C:SELECT_1 ZI");
+        }
+}
+
 static void what_one_sync_may_have_undone_is_waited_for(void **state)
 {
         (void) state;
@@ -707,6 +733,7 @@ int main(void)
                 TEST(what_was_used_least_makes_room),
                 TEST(what_is_on_its_way_makes_no_room),
                 TEST(making_room_that_was_skipped_did_not_happen),
+                TEST(what_made_room_in_a_batch_that_may_fail_is_closed_first),
                 TEST(what_one_sync_may_have_undone_is_waited_for),
                 TEST(deallocate_finds_a_statement_of_that_name),
                 TEST(a_deallocate_that_was_not_done_leaves_a_server_to_be_reset),
