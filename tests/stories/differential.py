@@ -2,7 +2,8 @@
 
 Eight clients each follow a script, once with PostgreSQL directly and once, all at the same time, through a
 broker with two servers. A script depends on nobody else: tables, channels, locks and names bear the client's
-number, and each value that comes back bears its tag. PGBROKER_SEED=N tells the round with that number again,
+number, and each value that comes back bears its tag: another client's is a failure wherever it turns up. Shared on
+purpose are names and texts of prepared statements. PGBROKER_SEED=N tells the round with that number again,
 over and over; PGBROKER_LONG=1 goes on for longer.
 """
 import os
@@ -26,10 +27,27 @@ from world import World
 UIDS = (20001, 20002)
 CLIENTS, MOVES = 8, 40
 SECONDS = 120 if story.LONG else 4
+STATEMENTS = 3                                  # max_prepared_statements: fewer than texts are shared
 ABS_INT4 = 1397                                 # the number of a function, for FunctionCall
 PATIENCE = 60
+DEATHS = r"Gone|ServerError|BrokenPipe|Connection"      # what a client may die of that is killed
+OTHER_ROLE = "pg_read_all_settings"             # one that is in every cluster, for SET ROLE
 TABLES = "; ".join(f"CREATE TABLE t_{n} (k int PRIMARY KEY, v text NOT NULL); CREATE SEQUENCE s_{n}"
-                   for n in range(CLIENTS))
+                   for n in range(CLIENTS)) + """;
+CREATE FUNCTION hide(tag text, number int) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('my.tag', tag, false), set_config('work_mem', '99kB', false), pg_advisory_lock(number);
+    EXECUTE format('CREATE TEMP TABLE mine AS SELECT %L AS v', tag);
+    EXECUTE format('PREPARE mine AS SELECT %L', tag);
+    EXECUTE format('DECLARE mine CURSOR WITH HOLD FOR SELECT %L', tag);
+    EXECUTE format('LISTEN %I', 'hidden_' || number);
+    RETURN tag;
+END $$"""
+
+# The same names and texts for all clients; what they give is known by its parameters.
+NAMES = ("s1", "s2", "a_statement")
+TEXTS = (("SELECT $1::text", 1), ("SELECT $1::text, $2::int + 1", 2), ("SELECT $1::text FROM generate_series(1, 3)", 1),
+         ("SELECT $1::text, 1 / ($2::int - 7)", 2), ("SELECT $1::text, current_setting('TimeZone')", 1),
+         ("SELEC $1", 1))
 
 
 # ---- scripts ----------------------------------------------------------------------------------
@@ -38,7 +56,8 @@ class Step:
     """Bytes to be sent, in these pieces, and what is waited for then.
 
     "ready" so many ReadyForQuery; "copy" CopyInResponse or ReadyForQuery; "flushed" so many CloseComplete, or an error;
-    "heard" nothing, but notifications are compared; "gone" the other side's end of the connection; "leave"
+    "notice" NoticeResponse; "canceled" as "ready", after a cancel request; "heard" nothing, but notifications are
+    compared; "gone" the other side's end of the connection; "leave"
     and "vanish" end it. `after`: only if the step before ended with a message of this kind.
     """
 
@@ -56,7 +75,8 @@ class Step:
 class Author:
     """Writes one client's script, all by its dice."""
 
-    def __init__(self, seed, number):
+    def __init__(self, seed, number, more=()):
+        self.moves = OUTSIDE + more
         self.dice = random.Random(f"{seed}/{number}")
         self.number, self.words, self.steps, self.depth = number, 0, [], 0
         self.inside = False                     # a transaction is open, or was before it failed
@@ -66,7 +86,7 @@ class Author:
         self.enter()
         self.ask(f"TRUNCATE {self.table}; ALTER SEQUENCE {self.sequence} RESTART")
         for _ in range(MOVES):
-            self.dice.choice(OUTSIDE)(self)
+            self.dice.choice(self.moves)(self)
         self.ask("DISCARD ALL")
         self.probe()
         self.add("leave", protocol.terminate(), "leave")
@@ -231,6 +251,36 @@ class Author:
             self.ask(self.statement())
             self.add("bind too late", bind([self.word()]) + execute() + sync())
 
+    def shared_batch(self):
+        """Of statements that all clients call the same, whether this one has them at the moment or not."""
+        name, (sql, count) = self.dice.choice(NAMES), self.dice.choice(TEXTS)
+        values = [self.word(), self.dice.choice((self.dice.randrange(9), "x"))][:count]
+        return self.dice.choice((
+            lambda: parse(sql, name), lambda: close("S", name), lambda: describe("S", name),
+            lambda: close("S", name) + parse(sql, name) + bind(values, name) + execute(),
+            lambda: close("S", name) + parse(sql, name) + describe("S", name) + bind(values, name) + describe() + execute(rows=1),
+            lambda: parse(sql, name) + bind(values, name) + execute(rows=2) + execute(),
+            lambda: bind([self.word()], name) + execute(), lambda: bind([self.word(), 7], name) + execute(),
+            lambda: bind([self.word()], name) + close("S", name) + execute(),
+            lambda: parse(sql) + bind(values) + execute(),
+        ))()
+
+    def shared(self):
+        data, count = b"", 0
+        for _ in range(self.dice.randint(1, 9)):
+            data += self.shared_batch()
+            if self.chance(0.3):
+                data, count = data + sync(), count + 1
+        self.add("shared", data + sync(), count=count + 1)
+
+    def shared_end(self):
+        name, value = self.dice.choice(NAMES), self.value()
+        self.ask(self.dice.choice((f"DEALLOCATE {name}", f"DEALLOCATE {name}", "DEALLOCATE ALL", "DISCARD PLANS",
+                                   f"EXECUTE {name}({value})", f"EXECUTE {name}({value}, {self.key()})",
+                                   f"EXECUTE {name}({value}); SELECT {value}; EXECUTE {name}",
+                                   f"PREPARE {name} AS SELECT {value}; DEALLOCATE {name}")))
+        self.add("shared", self.shared_batch() + sync())
+
     def unknown_names(self):
         name = self.word()
         self.add("unknown names", self.dice.choice((
@@ -283,7 +333,9 @@ class Author:
 
     def copy_broken_off(self):
         """A Query in the middle of a COPY: the server can't tell any more where a message begins, and leaves."""
-        self.add("broken off", query(f"COPY {self.table} FROM STDIN") + copy_data(b"1\tx\n") + query("SELECT 1"), "gone")
+        self.ask("RESET ROLE")                  # else there is no COPY
+        self.add("broken off", query(f"COPY {self.table} (k, v) FROM STDIN") + copy_data(b"1\tx\n")
+                 + query("SELECT 1"), "gone")
         self.enter()
 
     def copy_out(self):
@@ -343,6 +395,70 @@ class Author:
             ways += [f"RESET {name}", f"SET {name} TO DEFAULT"]
         self.ask(self.dice.choice(ways))
         self.ask(f"SHOW {name}")
+
+    def followed_setting(self):
+        """Of those that are not reported: followed from server to server, by itself or in a transaction, with
+        savepoints and rollbacks. What it was is found by the probe."""
+        def change():
+            ways = [f"SET my.tag TO '{self.word()}'", f"SELECT set_config('my.tag', '{self.word()}', false)",
+                    "SET work_mem TO '96kB'", "SELECT set_config('work_mem', '80kB', false)", "SET search_path TO public, pg_temp",
+                    "SET statement_timeout TO '50min'", "SET geqo TO off", "SET work_mem TO nonsense", f"SET ROLE {OTHER_ROLE}",
+                    "SET LOCAL work_mem TO '70kB'", "SELECT set_config('work_mem', '71kB', true)"]
+            if not self.inside:
+                ways += ["RESET work_mem", "RESET ALL", "RESET my.tag", "RESET ROLE", "SET ROLE NONE", "SET search_path TO DEFAULT"]
+            self.ask(self.dice.choice(ways))
+        if self.inside or self.chance(0.5):
+            change()
+            self.probe()
+            return
+        self.inside = True
+        self.ask("BEGIN")
+        for _ in range(self.dice.randint(1, 2)):
+            change()
+            self.ask("SAVEPOINT here")
+            change()
+            self.ask(self.dice.choice(("ROLLBACK TO here", "RELEASE here", "SELECT 1")))
+        self.ask(self.dice.choice(("COMMIT", "COMMIT", "ROLLBACK")))
+        self.inside = False
+        self.probe()
+
+    def role_ends(self):
+        self.ask("RESET ROLE")
+
+    def canceled(self):
+        """A request that says when it runs, one cancel request, and perhaps others that it does not meet."""
+        sleep = f"DO $$ BEGIN RAISE NOTICE '{self.word()}'; PERFORM pg_sleep({PATIENCE * 2}); END $$"
+        if self.inside or self.chance(0.5):
+            self.add("to be canceled", query(sleep), "notice")
+            self.add("canceled", wait="canceled", after="N")
+        else:
+            self.add("to be canceled", parse(sleep) + bind() + execute() + self.shared_batch() + sync() + query(f"SELECT {self.value()}"),
+                     "notice")
+            self.add("canceled", wait="canceled", count=2, after="N")
+
+    def own_end(self):
+        """The end of its server in the middle of a pipeline: the answers before it have come."""
+        data = b"".join(self.batch() + sync() for _ in range(self.dice.randint(0, 3)))
+        ends = "SELECT pg_terminate_backend(pg_backend_pid())"
+        data += self.dice.choice((query(ends), query(f"BEGIN; SELECT {self.value()}") + query(ends),
+                                  parse(ends) + bind() + execute() + sync()))
+        self.ask("RESET ROLE")                  # who else may not
+        self.add("own end", data + query(f"SELECT {self.value()}"), "gone")
+        self.enter()
+
+    def hidden(self):
+        """State of all kinds that a function leaves behind with nobody seeing it, and its client is gone."""
+        self.add("hidden", query(f"SELECT hide('{self.word()}', {self.number})")
+                 if self.chance(0.5) else query(f"BEGIN; DO $$ BEGIN PERFORM hide('{self.word()}', {self.number}); END $$; COMMIT"))
+        self.leave()
+
+    def altered(self):
+        """A table changes under statements that were prepared: whose plans are stale depends on the server."""
+        self.ask(self.dice.choice((f"ALTER TABLE t_{self.dice.randrange(CLIENTS)} ADD c int",
+                                   f"ALTER TABLE t_{self.dice.randrange(CLIENTS)} DROP c")))
+        for _ in range(3):
+            sql, name = f"SELECT * FROM {self.table}", self.dice.choice(NAMES)
+            self.add("altered", self.dice.choice((b"", close("S", name) + parse(sql, name))) + bind((), name) + execute() + sync())
 
     def state(self, begin, use, end):
         """Session state that pins, and its end; sometimes the first or the last is in a transaction."""
@@ -407,11 +523,13 @@ INSIDE = (Author.simple, Author.simple, Author.several, Author.queue, Author.fun
           Author.extended, Author.pipeline, Author.skipped_query, Author.flushes, Author.unnamed_later,
           Author.unknown_names, Author.copy_in, Author.copy_in_blind, Author.copy_in_extended,
           Author.copy_out, Author.strays, Author.large, Author.local_setting,
-          Author.lasting_setting, Author.probe)
+          Author.lasting_setting, Author.followed_setting, Author.probe, Author.shared, Author.shared, Author.shared_end,
+          Author.canceled)
 OUTSIDE = INSIDE + 4 * (Author.transaction,) + (
     Author.portals, Author.own_setting, Author.temporary_table, Author.prepared, Author.held_cursor,
     Author.advisory_lock, Author.current_value, Author.notifications, Author.named_statement,
-    Author.named_statement, Author.discard, Author.leave, Author.vanish, Author.copy_broken_off)
+    Author.named_statement, Author.discard, Author.leave, Author.vanish, Author.copy_broken_off, Author.own_end,
+    Author.shared, Author.shared, Author.shared, Author.followed_setting, Author.followed_setting, Author.role_ends)
 
 
 # ---- following a script -----------------------------------------------------------------------
@@ -427,17 +545,33 @@ def plain(kind, payload):
             at = end + 19
         return kind, tuple(fields)
     if kind in "EN":
-        return kind, tuple(sorted(protocol.error_fields(payload).items()))
+        fields = protocol.error_fields(payload)
+        if fields.get("C") == "57014":                  # where a cancel request finds it is chance
+            fields.pop("W", None)
+        fields["M"] = SAME.sub("of that text", fields.get("M", ""))
+        return kind, tuple(sorted(fields.items()))
     return kind, payload if len(payload) <= 200 else (payload[:80], len(payload), zlib.crc32(payload))
+
+
+# A transaction has failed: a statement that this server lacks is refused before PostgreSQL looks at what it is for.
+FAILED, REFUSED = ("25P02", "08P01", "42601"), b"C25P02\0\0"
+# Of several names for the same text an error bears any.
+SAME = re.compile('prepared statement "(%s)"(?= requires)' % "|".join(NAMES))
+TAG = re.compile(rb"client-(\d+)-")
+
+
+class Leak(Exception):
+    """What was another client's."""
 
 
 class Actor:
     """Follows a script over connections that `connect` makes, and notes what it is answered."""
 
-    def __init__(self, script, connect, end=float("inf")):
+    def __init__(self, number, script, connect, end=float("inf")):
         self.script, self.connect, self.end = script, connect, end
+        self.number = str(number).encode()
         self.connection, self.notes, self.failure = None, [], None
-        self.buffer, self.heard, self.seen = bytearray(), [], []
+        self.buffer, self.heard, self.seen, self.failed = bytearray(), [], [], False
 
     def run(self):
         try:
@@ -452,7 +586,7 @@ class Actor:
     def follow(self, step):
         if step.wait == "enter":
             self.connection = self.connect(step.parameters)
-            self.buffer, self.heard = bytearray(), []
+            self.buffer, self.heard, self.failed = bytearray(), [], False
             return dict(self.connection.parameters)
         if step.after and not (self.seen and self.seen[-1][0] == step.after):
             return "not sent"
@@ -462,6 +596,8 @@ class Actor:
             return None
         skipping = step.wait == "flushed" and self.skipping
         self.seen = []
+        if step.wait == "canceled":
+            self.cancel()
         if step.wait != "heard":
             self.exchange(step.pieces, None if step.wait == "gone" else
                           (lambda: True) if skipping else lambda: self.enough(step))
@@ -471,13 +607,22 @@ class Actor:
             self.connection.close(politely=False)
         if step.wait == "heard":
             note, self.heard = self.heard, []
-        return note, dict(self.connection.parameters) if step.wait == "ready" else None
+        return note, dict(self.connection.parameters) if step.wait in ("ready", "canceled") else None
+
+    def cancel(self):
+        """One request, by the same user, and it has been passed on when its connection ends."""
+        other = protocol.Connection(timeout=PATIENCE, **self.connection.way)
+        other.send(protocol.cancel_request(self.connection.pid, self.connection.key))
+        self.receive(other.sock)
+        other.close(politely=False)
 
     skipping = False                                    # an error came, and no Sync was sent since
 
     def enough(self, step):
         kinds = [kind for kind, _ in self.seen]
-        if step.wait == "ready":
+        if step.wait == "notice":
+            return bool(kinds) and kinds[-1] in "NZ"
+        if step.wait in ("ready", "canceled"):
             return kinds.count("Z") >= step.count
         if step.wait == "copy":
             return bool(kinds) and kinds[-1] in "GZ"
@@ -524,6 +669,13 @@ class Actor:
 
     def sort(self, kind, payload):
         """Parameters are compared by what they come to, notifications by their order alone."""
+        for tag in set(TAG.findall(payload)):
+            if tag != self.number:
+                raise Leak(f"client {tag.decode()}'s: {payload[:200]!r}")
+        if kind == "Z":
+            self.failed = payload == b"E"
+        elif kind == "E" and self.failed and protocol.error_fields(payload)["C"] in FAILED:
+            payload = REFUSED
         if kind == "S":
             name, value, _ = payload.split(b"\0")
             self.connection.parameters[name.decode()] = value.decode()
@@ -533,15 +685,76 @@ class Actor:
             self.seen.append((kind, payload))
 
 
+def known_as(connection, **way):
+    """The connection, and how another one is made that may cancel it."""
+    connection.way = way
+    return connection
+
+
 def play(scripts, connectors):
     """All scripts at the same time; the actors."""
-    actors = [Actor(script, connect) for script, connect in zip(scripts, connectors)]
+    actors = [Actor(number, script, connect) for number, (script, connect) in enumerate(zip(scripts, connectors))]
     threads = [threading.Thread(target=actor.run) for actor in actors]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return actors
+
+
+def play_under(trouble, scripts, connectors):
+    """The same, with `trouble` again and again meanwhile."""
+    over, wrong = threading.Event(), []
+
+    def go_on():
+        try:
+            while not over.is_set():
+                trouble()
+        except Exception as error:                      # told at the end
+            wrong.append(error)
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        return play(scripts, connectors)
+    finally:
+        over.set()
+        thread.join()
+        if wrong:
+            raise wrong[0]
+
+
+def shortened(script, direct, through):
+    """As difference(), but its connections may have ended anywhere, with a FATAL or without."""
+    number = len(through.notes)
+    broken = number < len(script) or through.failure
+    if broken and not re.match(DEATHS, through.failure or ""):
+        return f"step {number} ({script[number].what}): {through.failure}"
+    notes, over = list(through.notes), False
+    if broken and script[number].wait != "enter":
+        notes.append(([plain(*message) for message in through.seen], None))
+    for at, (step, said, whole) in enumerate(zip(script, notes, direct.notes)):
+        over = over and step.wait != "enter"
+        if over and isinstance(said, tuple) and said[0]:
+            return f"step {at} ({step.what}): {said[0][:2]} after the last word"
+        last = step.wait == "gone" or at == number or isinstance(said, tuple) and (ends_fatally(said[0]) or over and not said[0])
+        if last and said != whole and isinstance(whole, tuple):
+            if words := not_begun(whole[0], said[0]):
+                return f"step {at} ({step.what}): {words}"
+            notes[at], over = (whole[0], whole[1] if at == number else said[1]), True
+    through.notes = notes + direct.notes[len(notes):]
+    return difference(script, direct, through)
+
+
+def ends_fatally(messages):
+    return bool(messages) and messages[-1][0] == "E" and ("V", "FATAL") in messages[-1][1]
+
+
+def not_begun(whole, begun):
+    """Why this is not how those messages begin, followed by a FATAL at most; "" if it is."""
+    for at, message in enumerate(begun[:-1] if ends_fatally(begun) else begun):
+        if at >= len(whole) or message != whole[at]:
+            return f"message {at}: directly {whole[at:at + 2]}, through {begun[at:at + 2]}"
+    return ""
 
 
 def difference(script, direct, through):
@@ -567,7 +780,16 @@ def shown(note, other):
     return f"{kinds[:100]}, from {same}: {note[0][same:same + 2]} {parameters or ''}"[:1500]
 
 
-class Differential(story.Story):
+class Tables:
+    """What scripts find in a database."""
+
+    def prepare_for(self, role, password, *databases):
+        self.server.sql(f"GRANT {OTHER_ROLE} TO {role}")
+        for name in databases:
+            self.server.sql(TABLES, name, role, password)
+
+
+class Differential(Tables, story.Story):
     """Eight clients, two servers."""
 
     timeout = SECONDS + 150
@@ -578,40 +800,69 @@ class Differential(story.Story):
         role, database = environment.role, self.server.create_database("direct", owner=environment.role)
         self.server.set_access(hba_lines=[f"hostnossl {database} {role} 127.0.0.1/32 trust",
                                           "host all all all scram-sha-256"])
-        for name in (database, environment.database):
-            self.server.sql(TABLES, name, role, environment.password)
+        self.prepare_for(role, environment.password, database, environment.database)
 
         def directly(parameters):
             connection = protocol.Connection(host="127.0.0.1", port=self.server.port, timeout=PATIENCE)
-            return connection.login(database, role, **parameters)
+            return known_as(connection.login(database, role, **parameters), host="127.0.0.1", port=self.server.port)
 
         def through(uid):
-            return lambda parameters: daemon.connect("prod", uid=uid, user=role, timeout=PATIENCE, **parameters)
+            return lambda parameters: known_as(daemon.connect("prod", uid=uid, user=role, timeout=PATIENCE, **parameters),
+                                               directory=daemon.directory, port=daemon.port, uid=uid)
         return [directly] * CLIENTS, [through(uids[n % len(uids)]) for n in range(CLIENTS)]
 
-    def compare(self, seed, doors):
-        scripts = [Author(seed, number).write() for number in range(CLIENTS)]
-        direct, through = play(scripts, doors[0]), play(scripts, doors[1])
+    def compare(self, seed, doors, more=(), trouble=None, judge=difference):
+        scripts = [Author(seed, number, more).write() for number in range(CLIENTS)]
+        direct = play(scripts, doors[0])
+        through = play_under(trouble, scripts, doors[1]) if trouble else play(scripts, doors[1])
         wrong = [f"client {number}: {words}" for number in range(CLIENTS)
-                 if (words := difference(scripts[number], direct[number], through[number]))]
+                 if (words := judge(scripts[number], direct[number], through[number]))]
         if wrong:
             self.fail("\n".join([f"PGBROKER_SEED={seed}", *wrong]))
-        return sum(map(len, scripts))
+        return sum(len(actor.notes) for actor in through)
 
-    def rounds(self, uids, isolation="tracked", **pool):
+    def rounds(self, uids, isolation="tracked", more=(), trouble=(), judge=difference, **pool):
+        """`more` moves for the scripts; `trouble`: what happens at random moments meanwhile."""
         self.server.need_own()
         given = os.environ.get("PGBROKER_SEED")
         chance = random.SystemRandom().randrange(1 << 32)
         seed = int(given) if given else chance
         with World(self.server) as world:
-            world.add("prod", pool={"pool_size": 2, **pool}, isolation=isolation, access={"users": [uid for uid in uids if uid]})
+            environment = world.add("prod", pool={"pool_size": 2, "max_prepared_statements": STATEMENTS, **pool},
+                                    isolation=isolation, access={"users": [uid for uid in uids if uid]})
             daemon = self.watch(world.start())
             doors = self.doors(world, daemon, uids)
             end, told, steps = time.monotonic() + SECONDS, 0, 0
+            happens = self.happening(trouble, seed, daemon, environment.role) if trouble else None
             while told == 0 or time.monotonic() < end:
-                steps += self.compare(seed if given else seed + told, doors)
+                steps += self.compare(seed if given else seed + told, doors, more, happens, judge)
                 told += 1
             print(f"      {told} rounds from PGBROKER_SEED={seed}, {steps} steps", flush=True)
+
+    def happening(self, kinds, seed, daemon, role):
+        dice = random.Random(seed)
+
+        def once():
+            kind = dice.choice(kinds)
+            if kind == "terminate":
+                self.server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}' "
+                                f"AND random() < {dice.choice((0.4, 1))}")
+            elif kind == "reconnect":
+                daemon.console("RECONNECT prod")
+            else:
+                self.kill_one(dice, daemon)
+            time.sleep(dice.random() / 5)
+        return once
+
+    @staticmethod
+    def kill_one(dice, daemon):
+        clients = [row["id"] for row in daemon.show("CLIENTS", database="prod")]
+        try:
+            if clients:
+                daemon.console(f"KILL_CLIENT {dice.choice(clients)}")
+        except protocol.ServerError as error:
+            if error.sqlstate != "42704":               # it has left by itself
+                raise
 
     def test_two_uids_hear_through_the_broker_what_postgresql_says(self):
         self.need_root()
@@ -620,13 +871,21 @@ class Differential(story.Story):
     def test_one_uid_hears_through_the_broker_what_postgresql_says(self):
         self.rounds((None,))
 
+    def test_servers_and_clients_that_are_killed_have_answered_truly_till_then(self):
+        self.rounds(UIDS if process.is_root() else (None,), judge=shortened,
+                    trouble=("terminate", "terminate", "reconnect", "kill client"))
+
+    def test_servers_that_go_between_two_requests_are_not_missed(self):
+        self.need_long()
+        self.rounds(UIDS if process.is_root() else (None,), trouble=("reconnect",))
+
     def test_one_server_is_enough_for_all(self):
         self.need_long()
         self.rounds(UIDS if process.is_root() else (None,), pool_size=1)
 
     def test_strict_isolation_changes_no_answer(self):
         self.need_long()
-        self.rounds((None,), isolation="strict")
+        self.rounds((None,), isolation="strict", more=6 * (Author.hidden,))
 
     def test_session_mode_changes_no_answer(self):
         self.need_long()
@@ -637,7 +896,7 @@ class Differential(story.Story):
             self.skipTest("only with PGBROKER_LONG=1")
 
 
-class Storm(story.Story):
+class Storm(Tables, story.Story):
     """The same clients while servers die, the configuration is read again, and the pool stops and goes on."""
 
     timeout = SECONDS + 120
@@ -648,11 +907,13 @@ class Storm(story.Story):
 
         def live(number):
             def connect(parameters):
-                return daemon.connect("prod", uid=uids[number % len(uids)], timeout=PATIENCE, **parameters)
+                uid = uids[number % len(uids)]
+                return known_as(daemon.connect("prod", uid=uid, timeout=PATIENCE, **parameters),
+                                directory=daemon.directory, port=daemon.port, uid=uid)
             for life in range(1 << 30):
-                actor = Actor(Author(f"{seed}/{life}", number).write(), connect, end)
+                actor = Actor(number, Author(f"{seed}/{life}", number, (Author.altered,)).write(), connect, end)
                 actor.run()
-                if actor.failure and not re.match(r"Gone|ServerError|ConnectionError|BrokenPipe|Connection", actor.failure):
+                if actor.failure and not re.match(DEATHS, actor.failure):
                     wrong.append(f"client {number}: {actor.failure}")
                 if time.monotonic() >= end:
                     return
@@ -676,10 +937,10 @@ class Storm(story.Story):
         dice = random.Random(seed)
         print(f"      PGBROKER_SEED={seed}", flush=True)
         with World(self.server) as world:
-            environment = world.add("prod", pool={"pool_size": 3, "server_lifetime": "2s"},
+            environment = world.add("prod", pool={"pool_size": 3, "server_lifetime": "2s", "max_prepared_statements": STATEMENTS},
                                     access={"users": [uid for uid in uids if uid]})
             daemon = self.watch(world.start())
-            self.server.sql(TABLES, environment.database, environment.role, environment.password)
+            self.prepare_for(environment.role, environment.password, environment.database)
             end = time.monotonic() + SECONDS
             threads, wrong = self.clients(daemon, uids, seed, end)
             for thread in threads:
