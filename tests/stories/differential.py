@@ -426,15 +426,14 @@ class Author:
         self.ask("RESET ROLE")
 
     def canceled(self):
-        """A request that says when it runs, one cancel request, and perhaps others that it does not meet."""
+        """A request that says when it runs, and one cancel request. Nothing behind its Sync: PostgreSQL signals twice."""
         sleep = f"DO $$ BEGIN RAISE NOTICE '{self.word()}'; PERFORM pg_sleep({PATIENCE * 2}); END $$"
         if self.inside or self.chance(0.5):
-            self.add("to be canceled", query(sleep), "notice")
-            self.add("canceled", wait="canceled", after="N")
+            data = query(sleep)
         else:
-            self.add("to be canceled", parse(sleep) + bind() + execute() + self.shared_batch() + sync() + query(f"SELECT {self.value()}"),
-                     "notice")
-            self.add("canceled", wait="canceled", count=2, after="N")
+            data = parse(sleep) + bind() + execute() + self.shared_batch() + sync()
+        self.add("to be canceled", data, "notice")
+        self.add("canceled", wait="canceled", after="N")
 
     def own_end(self):
         """The end of its server in the middle of a pipeline: the answers before it have come."""
