@@ -814,11 +814,12 @@ class Differential(Tables, story.Story):
         scripts = [Author(seed, number, more).write() for number in range(CLIENTS)]
         direct = play(scripts, doors[0])
         through = play_under(trouble, scripts, doors[1]) if trouble else play(scripts, doors[1])
+        steps = sum(len(actor.notes) for actor in through)
         wrong = [f"client {number}: {words}" for number in range(CLIENTS)
                  if (words := judge(scripts[number], direct[number], through[number]))]
         if wrong:
             self.fail("\n".join([f"PGBROKER_SEED={seed}", *wrong]))
-        return sum(len(actor.notes) for actor in through)
+        return steps
 
     def rounds(self, uids, isolation="tracked", more=(), trouble=(), judge=difference, **pool):
         """`more` moves for the scripts; `trouble`: what happens at random moments meanwhile."""
