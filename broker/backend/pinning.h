@@ -8,7 +8,7 @@
 #include "backend/wait.h"
 #include "track/pins.h"
 
-/* A client that is pinned: embedded in its session. */
+/* A client that is pinned, or asks for leave. */
 struct pool_pin {
         struct list link;
         uint64_t since;                 /* loop ms */
@@ -19,7 +19,8 @@ struct pool_pin {
         uid_t uid;
         bool held;
         bool told;                      /* drain() was called */
-        void (*drain)(struct pool_pin *p);      /* the pin must end */
+        void (*drain)(void *client);    /* the pin must end */
+        void *client;
 };
 
 struct pinning {

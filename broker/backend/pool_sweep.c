@@ -57,7 +57,7 @@ static void sweep_pinned(struct pool *p, uint64_t now)
                 bool elsewhere = s && s->close_needed && pool_outdated(p, s);
                 if (patience && elsewhere && !pin->told && now - since >= patience) {
                         pin->told = true;
-                        pin->drain(pin);
+                        pin->drain(pin->client);
                 }
         }
 }

@@ -16,7 +16,7 @@ static void tell(const struct pool *p, struct pool_wait *w)
         const char *what = pool_waits_for(p, w, why, sizeof why);
         snprintf(text, sizeof text, "%s: waiting for %s, %llu s so far: %s", p->environment, what,
                  seconds(p, w), why);
-        w->notify(w, text);
+        w->events->notify(w, text);
 }
 
 static void notify_waits(struct pool *p, struct wait_line *line)

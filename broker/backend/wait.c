@@ -67,13 +67,13 @@ void wait_give(struct pool_wait *w, struct server *s)
         wait_leave(w);
         list_remove(&w->user->link);
         take_turn(l, w->user);
-        w->given(w, s);
+        w->events->given(w, s);
 }
 
 void wait_fail(struct pool_wait *w, const struct error *e)
 {
         wait_leave(w);
-        w->failed(w, e);
+        w->events->failed(w, e);
 }
 
 void wait_fail_all(struct wait_line *l, const struct error *e)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 
 struct server;
+struct pool_wait;
 struct wait_line;
 
 /* One user's place in one line. */
@@ -20,8 +21,19 @@ struct wait_user {
         bool held;                      /* they can't be served now, whoever's turn it is */
 };
 
+/* What a client that waits is told: each by the loop, later. */
+struct pool_wait_events {
+        /* Once: what it waited for (a server, or NULL where it was leave to pin) ... */
+        void (*given)(struct pool_wait *w, struct server *s);
+        /* ... or why it will not come. */
+        void (*failed)(struct pool_wait *w, const struct error *e);
+        /* It goes on to wait, and for what. */
+        void (*notify)(struct pool_wait *w, const char *text);
+};
+
 /* A client that waits: embedded in its session. */
 struct pool_wait {
+        const struct pool_wait_events *events;
         struct list link;               /* of its user's clients */
         struct list in_line;            /* of line->all */
         struct wait_line *line;         /* NULL: it does not wait */
@@ -30,13 +42,6 @@ struct pool_wait {
         bool has_server;                /* while it waits for leave to pin */
         bool notified;
         uint64_t since, since_us;       /* loop ms, and microseconds */
-        /* Called by the loop later, once: what it waited for (a server, or NULL where it was leave to
-         * pin) ... */
-        void (*given)(struct pool_wait *w, struct server *s);
-        /* ... or why it will not come. */
-        void (*failed)(struct pool_wait *w, const struct error *e);
-        /* It goes on to wait, and for what. */
-        void (*notify)(struct pool_wait *w, const char *text);
 };
 
 struct wait_line {

@@ -22,9 +22,9 @@ struct relay {
         struct stats *stats;            /* of the pool */
         struct errors *errors;          /* likewise */
         enum relay_drop drop;
+        uint32_t pid;                   /* what the client was told as its process id */
         struct error *canceled_for;     /* what the next 57014 of the server is worded as; NULL = its own */
         uint64_t xact_us;               /* when the transaction that is open, or the last one, began */
-        uint32_t pid;                   /* what the client was told as its process id */
         uint32_t answers, readies;      /* statements, and requests, that were answered to the client */
         bool may_pin;                   /* leave to pin was given */
         bool pin_notice;                /* the client wants to be told that it is pinned ... */

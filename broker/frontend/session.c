@@ -138,7 +138,7 @@ void session_end(struct session *s, const struct error *e)
         loop_clear(s->loop, &s->patience);
         if (s->home) {
                 pool_leave(s->home->pool, &s->wait);
-                pool_unpin(s->home->pool, &s->pin);
+                session_unpin(s);
         }
         if (s->relay.server)
                 leave_server(s);
@@ -163,6 +163,7 @@ void session_bury(struct deferred *d)
         free(s->farewell);
         free(s->relay.canceled_for);
         track_client_free(&s->relay.track);
+        free(s->pin);
         free(s);
 }
 
@@ -187,7 +188,7 @@ static bool get_server(struct session *s)
 
 static bool get_pin(struct session *s)
 {
-        if (!pool_pin(s->home->pool, &s->pin, &s->wait)) {
+        if (!pool_pin(s->home->pool, session_pin(s), &s->wait)) {
                 session_become(s, SESSION_WAITING_PIN);
                 if (s->relay.server && !session_mode(s) && relay_done(&s->relay))
                         session_give_back(s);
@@ -253,7 +254,7 @@ const struct stream_events session_client_events = {client_received, session_flo
 
 /* ---- waiting ---- */
 
-void session_given(struct pool_wait *w, struct server *server)
+static void given(struct pool_wait *w, struct server *server)
 {
         struct session *s = container_of(w, struct session, wait);
         if (s->state == SESSION_LOGIN) {
@@ -261,11 +262,11 @@ void session_given(struct pool_wait *w, struct server *server)
                 return;
         }
         if (s->state == SESSION_WAITING_PIN) {
-                expect(pool_pin(s->home->pool, &s->pin, &s->wait));
+                expect(pool_pin(s->home->pool, session_pin(s), &s->wait));
                 s->relay.may_pin = true;
                 session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
         } else {
-                s->relay.may_pin = s->pin.held;         /* it may have been passed on meanwhile */
+                s->relay.may_pin = session_pinned(s);         /* it may have been passed on meanwhile */
                 session_become(s, SESSION_ACTIVE);
                 session_borrow(s, server);
         }
@@ -273,15 +274,17 @@ void session_given(struct pool_wait *w, struct server *server)
         session_settle(s);
 }
 
-void session_wait_failed(struct pool_wait *w, const struct error *e)
+static void wait_failed(struct pool_wait *w, const struct error *e)
 {
         session_end(container_of(w, struct session, wait), e);
 }
 
-void session_wait_notify(struct pool_wait *w, const char *text)
+static void wait_notify(struct pool_wait *w, const char *text)
 {
         relay_notice(&container_of(w, struct session, wait)->relay, text);
 }
+
+const struct pool_wait_events session_wait_events = {given, wait_failed, wait_notify};
 
 /* ---- going ---- */
 
@@ -291,16 +294,6 @@ void session_leave_server(void *borrower)
         error_set(&e, "57P01", "the server connection must be replaced (server_fast_close)");
         error_hint(&e, "Connect again.");
         session_drain(borrower, &e);
-}
-
-void session_pin_drain(struct pool_pin *pin)
-{
-        struct session *s = container_of(pin, struct session, pin);
-        struct error e = {0};
-        error_set(&e, "57P01", "the server connection must be replaced and the session is pinned to it "
-                  "(%s); pin_drain_timeout is over", pins_reason(&s->relay.track.pins));
-        error_hint(&e, "Connect again; SHOW ROTATIONS tells what changed.");
-        session_drain(s, &e);
 }
 
 void session_drain(struct session *s, const struct error *e)

@@ -59,7 +59,7 @@ struct session {
         struct relay relay;             /* client stream, server, tracking */
         struct greet *greet;            /* until IDLE */
         struct pool_wait wait;
-        struct pool_pin pin;
+        struct pool_pin *pin;           /* NULL: it never asked for leave to pin */
         struct deadline patience;       /* the first of its timeouts, or earlier: session_time.c */
         struct deferred burial;         /* frees it when nobody is inside any more */
         uint64_t heard_at;              /* loop ms: it last said something, or was answered */

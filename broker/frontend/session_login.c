@@ -199,8 +199,6 @@ static void remember_peer(struct session *s, const struct listen_peer *peer)
                 s->greet->groups = own_alloc(peer->group_count * sizeof *peer->groups);
                 memcpy(s->greet->groups, peer->groups, peer->group_count * sizeof *peer->groups);
         }
-        s->pin.uid = peer->uid;
-        s->pin.pid = peer->pid;
 }
 
 struct session *session_new(struct loop *l, struct log *log, const struct session_keeper *keeper,
@@ -219,15 +217,8 @@ struct session *session_new(struct loop *l, struct log *log, const struct sessio
         list_init(&s->cancels);
         list_init(&s->wait.link);
         list_init(&s->wait.in_line);
-        list_init(&s->pin.link);
-        s->wait.given = session_given;
-        s->wait.failed = session_wait_failed;
-        s->wait.notify = session_wait_notify;
-        s->pin.drain = session_pin_drain;
-        s->pin.pins = &s->relay.track.pins;
+        s->wait.events = &session_wait_events;
         remember_peer(s, peer);
-        s->pin.wait = &s->wait;
-        s->pin.server = &s->relay.server;
         s->relay.muted = true;
         make_key(s);
         deferred_init(&s->burial, session_bury);

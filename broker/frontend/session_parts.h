@@ -7,6 +7,7 @@
 #include "frontend/session.h"
 
 extern const struct stream_events session_client_events;        /* after the welcome */
+extern const struct pool_wait_events session_wait_events;
 
 void session_become(struct session *s, enum session_state state);
 const struct pool_options *session_options(const struct session *s);
@@ -29,11 +30,14 @@ void session_tried(struct session *s);
 void session_trial_failed(struct session *s);
 
 /* Callbacks. */
-void session_given(struct pool_wait *w, struct server *server);
-void session_wait_failed(struct pool_wait *w, const struct error *e);
-void session_wait_notify(struct pool_wait *w, const char *text);
 void session_patience_over(struct deadline *d);
-void session_pin_drain(struct pool_pin *pin);
+/* Its leave to pin, with which it may ask for it; does it have it; and no more. */
+struct pool_pin *session_pin(struct session *s);
+static inline bool session_pinned(const struct session *s)
+{
+        return s->pin && s->pin->held;
+}
+void session_unpin(struct session *s);
 void session_bury(struct deferred *d);
 void session_cancel_over(void *borrower);
 void session_leave_server(void *borrower);

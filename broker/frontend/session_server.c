@@ -43,17 +43,43 @@ void session_clock(struct session *s)
                 s->relay.xact_us = s->query_us;
 }
 
-static void release_pin(struct session *s)
+/* ---- pinned to it ---- */
+
+static void pin_drain(void *client)
+{
+        struct session *s = client;
+        struct error e = {0};
+        error_set(&e, "57P01", "the server connection must be replaced and the session is pinned to it "
+                  "(%s); pin_drain_timeout is over", pins_reason(&s->relay.track.pins));
+        error_hint(&e, "Connect again; SHOW ROTATIONS tells what changed.");
+        session_drain(s, &e);
+}
+
+struct pool_pin *session_pin(struct session *s)
+{
+        if (s->pin)
+                return s->pin;
+        s->pin = own_new(struct pool_pin);
+        *s->pin = (struct pool_pin){.pins = &s->relay.track.pins, .wait = &s->wait, .server = &s->relay.server,
+                                    .pid = s->pid, .uid = s->uid, .drain = pin_drain, .client = s};
+        list_init(&s->pin->link);
+        return s->pin;
+}
+
+void session_unpin(struct session *s)
 {
         s->relay.may_pin = s->relay.pin_told = false;
-        pool_unpin(s->home->pool, &s->pin);
+        if (s->pin)
+                pool_unpin(s->home->pool, s->pin);
 }
+
+/* ---- given back ---- */
 
 void session_give_back(struct session *s)
 {
         struct server *server = TAKE(s->relay.server);
         s->wait.has_server = false;
-        release_pin(s);
+        session_unpin(s);
         stream_resume(server_stream(server));
         pool_return(server);
 }
@@ -83,10 +109,10 @@ void session_at_rest(struct session *s)
                 return;
         if (relay_audit(r))
                 return;
-        if (s->pin.held && !pins_hold(&r->track.pins))
-                release_pin(s);
+        if (session_pinned(s) && !pins_hold(&r->track.pins))
+                session_unpin(s);
         else if (pins_hold(&r->track.pins) && !session_mode(s))
-                pool_pinned(s->home->pool, &s->pin);
+                pool_pinned(s->home->pool, session_pin(s));
         if (session_mode(s) || !relay_done(r))
                 return;
         if (s->state == SESSION_ACTIVE)
@@ -112,7 +138,7 @@ static void server_gone(struct session *s, const struct error *why, bool unseen)
                 return;
         }
         if (unseen && s->state == SESSION_ACTIVE && !session_mode(s) && !s->relay.fatal) {
-                release_pin(s);
+                session_unpin(s);
                 session_become(s, SESSION_IDLE);
                 session_settle(s);
                 return;

@@ -59,7 +59,7 @@ static struct due first_due(const struct session *s)
                 consider(&d, TIMEOUT_IDLE_TRANSACTION, s->heard_at, o->idle_transaction_timeout);
         else if (track_quiet(&r->server->track)) {
                 consider(&d, TIMEOUT_IDLE, s->heard_at, o->client_idle_timeout);
-                if (s->pin.held && !session_mode(s))
+                if (session_pinned(s) && !session_mode(s))
                         consider(&d, TIMEOUT_PIN, s->heard_at, o->pin_idle_timeout);
         }
         return d;

@@ -15,6 +15,7 @@ struct rest {
         struct stream *stream;
 };
 
+/* Thousands of them are idle: small. */
 struct stream {
         uv_poll_t poll;
         struct loop *loop;
@@ -29,12 +30,12 @@ struct stream {
         int fd;
         uint8_t watched;                /* what uv_poll was last told */
         uint8_t notes;
-        bool paused, blocked, closing, ended;
-        bool widened;                   /* the socket's buffer */
-        bool full;                      /* the socket takes no more, an event tells when it does */
-        bool broken;                    /* writing failed: what is sent vanishes, reading tells why */
-        bool half_closed;               /* the peer sends no more but may still read */
-        bool hidden;                    /* the SSL may hold input that no event will tell of */
+        bool paused : 1, blocked : 1, closing : 1, ended : 1;
+        bool widened : 1;               /* the socket's buffer */
+        bool full : 1;                  /* the socket takes no more, an event tells when it does */
+        bool broken : 1;                /* writing failed: what is sent vanishes, reading tells why */
+        bool half_closed : 1;           /* the peer sends no more but may still read */
+        bool hidden : 1;                /* the SSL may hold input that no event will tell of */
 };
 
 /* Tells libuv what to wait for, if that is not what it waits for already. */

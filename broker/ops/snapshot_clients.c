@@ -232,7 +232,7 @@ static void pins_row(const struct session *s, struct snapshot_rows *r)
         snapshot_number(r, s->pid);
         snapshot_number(r, s->uid);
         snapshot_text(r, *reason ? reason : "a statement that may pin is under way");
-        snapshot_count(r, now > s->pin.since ? (now - s->pin.since) / 1000 : 0);
+        snapshot_count(r, now > s->pin->since ? (now - s->pin->since) / 1000 : 0);
         snapshot_text(r, s->relay.track.pins.query);
         snapshot_end(r);
 }
@@ -241,7 +241,7 @@ static void pins_rows(const struct snapshot_world *w, struct snapshot_rows *r)
 {
         const struct session *s;
         list_each(s, &w->sessions->all, struct session, link) {
-                if (s->home && s->pin.held)
+                if (s->home && s->pin && s->pin->held)
                         pins_row(s, r);
         }
 }

@@ -83,7 +83,7 @@ static void deallocate(struct statements *s, const char *name)
         if (!name || !statements_meaning(s, name))
                 return;
         statements_find(s, name)->freed = s->dropping = true;
-        bytes_append(&s->deallocated, name, strlen(name) + 1);
+        statements_deallocate(s, name);
 }
 
 static void apply_ending(struct finding *f, enum sql_effect effect, const char *name)

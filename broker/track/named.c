@@ -37,7 +37,7 @@ static bool from_before(uint32_t pending, uint32_t batch, const struct track_ser
 
 static bool dropping(const struct statements *s)
 {
-        return s->barrier || bytes_length(&s->deallocated);
+        return s->barrier || s->deallocated;
 }
 
 bool named_changing(const struct track_client *c, const struct track_server *t)
@@ -294,14 +294,13 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
  * is parsed even in a transaction that has failed. */
 void named_deallocate(struct track_client *c, struct track_server *t, struct bytes *before)
 {
-        struct bytes *names = &c->statements.deallocated;
-        size_t size = bytes_length(names);
+        struct deallocated *d = c->statements.deallocated;
         if (c->statements.dropping)
                 c->statements.dropped = t->prepared.batch;
         c->statements.dropping = false;
-        while (c->statements.deallocating < size) {
-                const char *name = (const char *) bytes_data(names) + c->statements.deallocating;
-                c->statements.deallocating += strlen(name) + 1;
+        while (d && d->ready < bytes_length(&d->names)) {
+                const char *name = (const char *) bytes_data(&d->names) + d->ready;
+                d->ready += strlen(name) + 1;
                 compose_close(before, 'S', name);
                 turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
                 compose_named_parse(before, name, (const uint8_t *) "\0\0", 3);
@@ -456,14 +455,16 @@ static void clear(struct track_client *c, struct track_server *t)
 
 void named_complete(struct track_client *c, struct track_server *t, const char *tag)
 {
-        struct bytes *names = &c->statements.deallocated;
+        struct deallocated *d = c->statements.deallocated;
         if (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0) {
                 clear(c, t);
-        } else if (strcmp(tag, "DEALLOCATE") == 0 && bytes_length(names)) {
-                OWN(free) char *name = own_string((const char *) bytes_data(names));
+        } else if (strcmp(tag, "DEALLOCATE") == 0 && d) {
+                OWN(free) char *name = own_string((const char *) bytes_data(&d->names));
                 struct statement *s = statements_find(&c->statements, name);
-                bytes_consume(names, strlen(name) + 1);
-                c->statements.deallocating -= strlen(name) + 1;
+                bytes_consume(&d->names, strlen(name) + 1);
+                d->ready -= strlen(name) + 1;
+                if (!bytes_length(&d->names))
+                        statements_deallocated(&c->statements);
                 OWN(text_unref) struct text *x = s && !s->pending ? statements_put(&c->statements, name, NULL) : NULL;
                 t->soiled = t->soiled || (x && !x->key);        /* nobody's any more, but still there */
                 statements_tidy(&c->statements, name);
@@ -473,15 +474,15 @@ void named_complete(struct track_client *c, struct track_server *t, const char *
 
 void named_settle(struct track_client *c, struct track_server *t)
 {
-        const uint8_t *names = bytes_data(&c->statements.deallocated);
-        size_t size = bytes_length(&c->statements.deallocated);
+        const struct deallocated *d = c->statements.deallocated;
+        const uint8_t *names = d ? bytes_data(&d->names) : NULL;
+        size_t size = d ? bytes_length(&d->names) : 0;
         for (size_t at = 0; at < size; at += strlen((const char *) names + at) + 1) {
                 struct statement *s = statements_find(&c->statements, (const char *) names + at);
                 if (s)
                         s->freed = false;
                 t->soiled = true;       /* an empty statement may be left under that name */
         }
-        bytes_free(&c->statements.deallocated);
-        c->statements.deallocating = 0;
+        statements_deallocated(&c->statements);
         c->statements.barrier = false;
 }

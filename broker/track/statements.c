@@ -14,8 +14,22 @@ void statements_free(struct statements *s)
         free(s->message);
         settings_unref(s->names);
         map_free(s->by_name);
-        bytes_free(&s->deallocated);
+        statements_deallocated(s);
         statements_init(s);
+}
+
+void statements_deallocate(struct statements *s, const char *name)
+{
+        if (!s->deallocated)
+                s->deallocated = own_new(struct deallocated);
+        bytes_append(&s->deallocated->names, name, strlen(name) + 1);
+}
+
+void statements_deallocated(struct statements *s)
+{
+        if (s->deallocated)
+                bytes_free(&s->deallocated->names);
+        free(TAKE(s->deallocated));
 }
 
 static void drop(void *value)

@@ -26,14 +26,19 @@ struct statement {
         bool freed;                     /* a DEALLOCATE of it was sent, and is not answered */
 };
 
+/* Names in DEALLOCATEs that were sent and are not answered. */
+struct deallocated {
+        struct bytes names;             /* in order, each with its NUL */
+        size_t ready;                   /* of these, how much the server was prepared for */
+};
+
 struct statements {
         struct texts *texts;            /* of the pool */
-        unsigned max;                   /* of them on a server; 0: each stays where it was parsed */
         struct map *by_name;            /* struct statement; NULL: none ever */
-        unsigned alone;                 /* of these, how many only this server has */
+        unsigned max;                   /* of the texts on a server; 0: each stays where it was parsed */
+        unsigned alone;                 /* of the names, how many only this server has */
         size_t shared;                  /* bytes of the others' texts */
-        struct bytes deallocated;       /* names in DEALLOCATEs that were sent, in order, each with its NUL */
-        size_t deallocating;            /* of these, how much the server was prepared for */
+        struct deallocated *deallocated;        /* NULL: none */
         bool barrier;                   /* DEALLOCATE ALL or DISCARD ALL was sent, and is not answered */
         bool dropping;                  /* what is sent now does one of these */
         uint32_t dropped;               /* the server's batch in which it was */
@@ -57,6 +62,8 @@ struct statements {
 
 void statements_init(struct statements *s);
 void statements_free(struct statements *s);
+void statements_deallocate(struct statements *s, const char *name);
+void statements_deallocated(struct statements *s);      /* all of them, well or not */
 static inline bool statements_fit(const struct frame_piece *parse)
 {
         return frame_whole(parse) && parse->length <= STATEMENTS_UNNAMED_MAX;

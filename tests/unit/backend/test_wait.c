@@ -29,6 +29,8 @@ static void failed(struct pool_wait *w, const struct error *e)
         given(w, NULL);
 }
 
+static const struct pool_wait_events events = {.given = given, .failed = failed};
+
 static void begin(struct world *w)
 {
         *w = (struct world){0};
@@ -38,7 +40,7 @@ static void begin(struct world *w)
 
 static struct client client(struct world *w, char name, uid_t uid)
 {
-        struct client c = {.world = w, .name = name, .wait = {.given = given, .failed = failed}};
+        struct client c = {.world = w, .name = name, .wait = {.events = &events}};
         struct error e = {0};
 
         c.wait.quota = quota_enter(&w->quota, uid, &e);
