@@ -389,6 +389,17 @@ static void build(struct broker *b, struct notify notify)
         loop_signal(b->loop, SIGINT, on_signal, b);
 }
 
+/* The loop takes its handlers with it: one more SIGTERM must not kill what is about to end well. */
+static void hear_no_signals(void)
+{
+        sigset_t those;
+        sigemptyset(&those);
+        sigaddset(&those, SIGHUP);
+        sigaddset(&those, SIGTERM);
+        sigaddset(&those, SIGINT);
+        pthread_sigmask(SIG_BLOCK, &those, NULL);
+}
+
 static void take_down(struct broker *b)
 {
         struct sessions_environment *v;
@@ -407,6 +418,7 @@ static void take_down(struct broker *b)
         sessions_free(b->sessions);
         chain_free(b->chain);
         http_free(b->http);
+        hear_no_signals();
         loop_free(b->loop);
         log_free(b->log);
         config_free(b->config);

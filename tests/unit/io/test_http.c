@@ -426,8 +426,8 @@ static void a_bad_proxy_is_not_quoted(void **state)
 static void get_tls(struct http *h, struct loop *l, const char *url, const char *ca, struct got *g)
 {
         forget(g);
-        http_start(h, &(struct http_request){.method = "GET", .url = url, .ca_file = ca}, done, g);
-        assert_true(turns_until(l, &g->calls, 1, 10000));
+        http_start(h, &(struct http_request){.method = "GET", .url = url, .ca_file = ca, .timeout_ms = 20000}, done, g);
+        assert_true(turns_until(l, &g->calls, 1, 30000));
 }
 
 static void a_certificate_is_checked_by_authority_and_name(void **state)
