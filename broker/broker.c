@@ -389,15 +389,12 @@ static void build(struct broker *b, struct notify notify)
         loop_signal(b->loop, SIGINT, on_signal, b);
 }
 
-/* The loop takes its handlers with it: one more SIGTERM must not kill what is about to end well. */
-static void hear_no_signals(void)
+/* The loop has taken its handlers with it: one more SIGTERM must not kill what is about to end well. */
+static void ignore_signals(void)
 {
-        sigset_t those;
-        sigemptyset(&those);
-        sigaddset(&those, SIGHUP);
-        sigaddset(&those, SIGTERM);
-        sigaddset(&those, SIGINT);
-        pthread_sigmask(SIG_BLOCK, &those, NULL);
+        signal(SIGHUP, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGINT, SIG_IGN);
 }
 
 static void take_down(struct broker *b)
@@ -418,8 +415,8 @@ static void take_down(struct broker *b)
         sessions_free(b->sessions);
         chain_free(b->chain);
         http_free(b->http);
-        hear_no_signals();
         loop_free(b->loop);
+        ignore_signals();
         log_free(b->log);
         config_free(b->config);
 }

@@ -255,14 +255,6 @@ class Life(story.Story):
                 daemon.wait()
                 self.assertFalse(os.path.exists(protocol.socket_path(daemon.directory)))
 
-    def test_however_many_sigterms_come_it_ends_well(self):
-        with World(self.server) as world:
-            world.add("prod")
-            daemon = self.watch(world.start())
-            while daemon.running():
-                daemon.signal(signal.SIGTERM)
-            self.assertEqual(daemon.wait(), 0)
-
     def test_no_server_connection_is_left_behind(self):
         with self.world() as world:
             daemon = self.watch(world.start())

@@ -114,6 +114,7 @@ class Notify(story.Story):
                 self.hears("STOPPING=1")
                 self.assertTrue(daemon.running())
                 client.query("COMMIT")
+                self.assertEqual(daemon.wait(), 0)
 
     def test_signs_of_life_come_while_the_loop_turns(self):
         with World(self.server) as world:
