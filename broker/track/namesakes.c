@@ -1,7 +1,6 @@
 #include "track/namesakes.h"
 
 #include <string.h>
-#include <strings.h>
 #include "wire/compose.h"
 #include "wire/sqllex.h"
 
@@ -15,42 +14,17 @@ struct names {
         unsigned count;
 };
 
-static const struct sqltoken *next_token(struct names *n)
-{
-        const struct sqltoken *t = sqllex_next(&n->lex);
-        if (t || n->over)
-                return t;
-        n->over = true;
-        sqllex_feed(&n->lex, ";", 1);           /* ends an unfinished word, too */
-        return sqllex_next(&n->lex);
-}
-
-static bool is_word(const struct sqltoken *t, const char *word)
-{
-        return t->kind == SQLTOKEN_WORD && t->length == strlen(word) && strncasecmp(t->text, word, t->length) == 0;
-}
-
-static void keep(struct names *n, const struct sqltoken *t)
-{
-        size_t size = t->length < sizeof n->name ? t->length : sizeof n->name - 1;
-        for (size_t i = 0; i < size; i++) {
-                char c = t->text[i];
-                n->name[i] = t->kind == SQLTOKEN_WORD && c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
-        }
-        n->name[size] = 0;
-}
-
 /* What may be the name of a statement: behind EXECUTE or PREPARE. */
 static bool next_name(struct names *n)
 {
         const struct sqltoken *t;
         bool behind = false;
-        while ((t = next_token(n))) {
+        while ((t = sqllex_walk(&n->lex, &n->over))) {
                 if (behind && (t->kind == SQLTOKEN_WORD || t->kind == SQLTOKEN_QUOTED)) {
-                        keep(n, t);
+                        sqltoken_name(t, n->name);
                         return true;
                 }
-                behind = is_word(t, "execute") || is_word(t, "prepare");
+                behind = sqltoken_is(t, "execute") || sqltoken_is(t, "prepare");
         }
         return false;
 }

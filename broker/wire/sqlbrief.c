@@ -1,7 +1,6 @@
 #include "wire/sqlbrief.h"
 
 #include <string.h>
-#include <strings.h>
 #include "wire/sqllex.h"
 
 struct brief {
@@ -54,10 +53,9 @@ static void put_mark(struct brief *b, char mark)
 /* In `SET name = value, value` or `SET name TO value`. */
 static bool is_value(struct brief *b, const struct sqltoken *t)
 {
-        bool to = t->kind == SQLTOKEN_WORD && t->length == 2 && strncasecmp(t->text, "to", 2) == 0;
         if (!b->setting || b->value)
                 return b->value;
-        b->value = to || t->mark == '=';
+        b->value = sqltoken_is(t, "to") || t->mark == '=';
         return false;
 }
 
@@ -70,7 +68,7 @@ static void put_token(struct brief *b, const struct sqltoken *t)
         }
         switch (t->kind) {
         case SQLTOKEN_WORD:
-                b->setting = b->setting || (first && t->length == 3 && strncasecmp(t->text, "set", 3) == 0);
+                b->setting = b->setting || (first && sqltoken_is(t, "set"));
                 put_word(b, t->text, t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT);
                 break;
         case SQLTOKEN_QUOTED:
@@ -84,17 +82,6 @@ static void put_token(struct brief *b, const struct sqltoken *t)
         }
 }
 
-/* The next token; at the end of the text a semicolon of our own ends what was open. */
-static const struct sqltoken *next(struct sqllex *l, bool *ended)
-{
-        const struct sqltoken *t = sqllex_next(l);
-        if (t || *ended)
-                return t;
-        *ended = true;
-        sqllex_feed(l, ";", 1);
-        return sqllex_next(l);
-}
-
 size_t sqlbrief(const char *sql, size_t n, char *out, size_t size)
 {
         struct brief b = {.out = out, .size = size};
@@ -104,7 +91,7 @@ size_t sqlbrief(const char *sql, size_t n, char *out, size_t size)
         const struct sqltoken *t;
         sqllex_init(&l, false);
         sqllex_feed(&l, sql, n);
-        while ((t = next(&l, &ended))) {
+        while ((t = sqllex_walk(&l, &ended))) {
                 depth += t->mark == '(';
                 depth -= t->mark == ')' && depth > 0;
                 if (t->kind == SQLTOKEN_MARK && t->mark == ';' && (depth == 0 || ended)) {

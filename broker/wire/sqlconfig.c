@@ -1,18 +1,13 @@
 #include "wire/sqlconfig.h"
 
 #include <strings.h>
+#include "wire/sqllex.h"
 
 void sqlconfig_begin(struct sqlconfig *c)
 {
         c->name[0] = 0;
         c->argument = c->tokens = c->followed = 0;
         c->named = c->plain = c->column = false;
-}
-
-static bool is_word(const struct sqltoken *t, const char *word)
-{
-        return t->kind == SQLTOKEN_WORD && t->length == strlen(word) &&
-               strncasecmp(t->text, word, t->length) == 0;
 }
 
 static bool keep_name(struct sqlconfig *c, const struct sqltoken *t)
@@ -28,7 +23,7 @@ static bool keep_name(struct sqlconfig *c, const struct sqltoken *t)
 static void step_name(struct sqlconfig *c, const struct sqltoken *t)
 {
         c->named = c->tokens == 0 && keep_name(c, t);
-        c->column = c->tokens == 0 && is_word(t, "name");
+        c->column = c->tokens == 0 && sqltoken_is(t, "name");
 }
 
 /* What the third argument may be made of, and nothing else. */
@@ -75,6 +70,6 @@ enum sqlconfig_verdict sqlconfig_follow(struct sqlconfig *c, const struct sqltok
                 return t->mark == ';' && c->name[0] ? SQLCONFIG_KNOWN : SQLCONFIG_UNKNOWN;
         bool fits = at == VALUE          ? keep_name(c, t)
                     : *words[at] == '='  ? t->mark == '='
-                                         : is_word(t, words[at]);
+                                         : sqltoken_is(t, words[at]);
         return fits ? SQLCONFIG_MORE : SQLCONFIG_UNKNOWN;
 }

@@ -1,5 +1,6 @@
 #include "wire/sqllex.h"
 
+#include <strings.h>
 #include "wire/sqlname.h"
 
 /* Outside of quotes. */
@@ -320,4 +321,30 @@ const struct sqltoken *sqllex_next(struct sqllex *l)
                 if (step(l))
                         return &l->quote.token;
         return NULL;
+}
+
+const struct sqltoken *sqllex_walk(struct sqllex *l, bool *ended)
+{
+        const struct sqltoken *t = sqllex_next(l);
+        if (t || *ended)
+                return t;
+        *ended = true;
+        sqllex_feed(l, ";", 1);
+        return sqllex_next(l);
+}
+
+bool sqltoken_is(const struct sqltoken *t, const char *word)
+{
+        return t->kind == SQLTOKEN_WORD && t->length == strlen(word) &&
+               strncasecmp(t->text, word, t->length) == 0;
+}
+
+void sqltoken_name(const struct sqltoken *t, char name[static SQLTOKEN_KEPT])
+{
+        size_t n = t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT - 1;
+        for (size_t i = 0; i < n; i++) {
+                char c = t->text[i];
+                name[i] = t->kind == SQLTOKEN_WORD && c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
+        }
+        name[n] = 0;
 }

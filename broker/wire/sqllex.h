@@ -26,5 +26,13 @@ void sqllex_init(struct sqllex *l, bool backslashes);
 void sqllex_feed(struct sqllex *l, const char *text, size_t n);
 /* The next token, NULL when more text is needed. */
 const struct sqltoken *sqllex_next(struct sqllex *l);
+/* The same for a text that was fed whole: at its end a semicolon of our own ends what is open; *ended is set
+ * then. NULL: that was all. */
+const struct sqltoken *sqllex_walk(struct sqllex *l, bool *ended);
+
+/* Is it this word (lower case), not quoted? */
+bool sqltoken_is(const struct sqltoken *t, const char *word);
+/* The name that a word or quoted identifier stands for, cut as PostgreSQL cuts it. */
+void sqltoken_name(const struct sqltoken *t, char name[static SQLTOKEN_KEPT]);
 
 #endif

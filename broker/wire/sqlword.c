@@ -122,7 +122,6 @@ static void step_discard(struct sqlword *w, const struct sqltoken *t)
 
 static void step_deallocate(struct sqlword *w, const struct sqltoken *t)
 {
-        char *name = w->set.name;
         if (is(w, SQLNAME_PREPARE))
                 return;
         w->state = REST;
@@ -130,12 +129,8 @@ static void step_deallocate(struct sqlword *w, const struct sqltoken *t)
                 found(w, SQL_DEALLOCATE, NULL);
                 return;
         }
-        size_t n = t->length < SQLTOKEN_KEPT ? t->length : SQLTOKEN_KEPT - 1;
-        for (size_t i = 0; i < n; i++)
-                name[i] = (char) (t->kind == SQLTOKEN_WORD && t->text[i] >= 'A' && t->text[i] <= 'Z' ? t->text[i] | 0x20
-                                                                                                   : t->text[i]);
-        name[n] = 0;
-        found(w, SQL_DEALLOCATE, name);
+        sqltoken_name(t, w->set.name);
+        found(w, SQL_DEALLOCATE, w->set.name);
 }
 
 static void step_create(struct sqlword *w, const struct sqltoken *t)
