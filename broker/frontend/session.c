@@ -266,7 +266,7 @@ static void given(struct pool_wait *w, struct server *server)
                 s->relay.may_pin = true;
                 session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
         } else {
-                s->relay.may_pin = session_pinned(s);         /* it may have been passed on meanwhile */
+                s->relay.may_pin = session_pinned(s);      /* it may have been passed on meanwhile */
                 session_become(s, SESSION_ACTIVE);
                 session_borrow(s, server);
         }

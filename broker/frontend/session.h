@@ -80,6 +80,12 @@ struct session {
         struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
 };
 
+/* Does it have leave to pin? */
+static inline bool session_pinned(const struct session *s)
+{
+        return s->pin && s->pin->held;
+}
+
 struct listen_peer;
 struct session *session_new(struct loop *l, struct log *log, const struct session_keeper *keeper,
                             int fd, const struct listen_peer *peer, uint64_t id, uint64_t login_timeout);

@@ -31,12 +31,8 @@ void session_trial_failed(struct session *s);
 
 /* Callbacks. */
 void session_patience_over(struct deadline *d);
-/* Its leave to pin, with which it may ask for it; does it have it; and no more. */
+/* Its leave to pin, with which it may ask for it; and no more. */
 struct pool_pin *session_pin(struct session *s);
-static inline bool session_pinned(const struct session *s)
-{
-        return s->pin && s->pin->held;
-}
 void session_unpin(struct session *s);
 void session_bury(struct deferred *d);
 void session_cancel_over(void *borrower);

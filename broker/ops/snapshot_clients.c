@@ -241,7 +241,7 @@ static void pins_rows(const struct snapshot_world *w, struct snapshot_rows *r)
 {
         const struct session *s;
         list_each(s, &w->sessions->all, struct session, link) {
-                if (s->home && s->pin && s->pin->held)
+                if (s->home && session_pinned(s))
                         pins_row(s, r);
         }
 }

@@ -197,7 +197,7 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
         if (statements_meaning(s, name))
                 return send_doomed(c, t, name, piece, before);
         bool share = statements_share(s, piece);
-        OWN(free) char *way = reading_of(c);
+        OWN(free) char *way = share ? reading_of(c) : NULL;
         struct text *x = share ? texts_share(s->texts, way, piece->data + head, piece->size - head, marks)
                                : texts_alone(s->texts, marks);
         bool had = share && clear_place(t, x, before);
@@ -261,8 +261,8 @@ static size_t send_forget(struct track_client *c, struct track_server *t, struct
 
 /* A name that means nothing goes on as it is, so that the server can say so; unless it is one of the
  * broker's. */
-static size_t send_unknown(struct track_client *c, struct track_server *t, const char *name, const struct frame_piece *piece,
-                           struct bytes *before)
+static size_t send_unknown(struct track_client *c, struct track_server *t, const char *name,
+                           const struct frame_piece *piece, struct bytes *before)
 {
         static const enum turn_kind kinds[] = {['B'] = TURN_BIND, ['D'] = TURN_DESCRIBE, ['C'] = TURN_CLOSE};
         const char *first = (const char *) frame_payload(piece);
@@ -475,10 +475,10 @@ void named_complete(struct track_client *c, struct track_server *t, const char *
 void named_settle(struct track_client *c, struct track_server *t)
 {
         const struct deallocated *d = c->statements.deallocated;
-        const uint8_t *names = d ? bytes_data(&d->names) : NULL;
-        size_t size = d ? bytes_length(&d->names) : 0;
-        for (size_t at = 0; at < size; at += strlen((const char *) names + at) + 1) {
-                struct statement *s = statements_find(&c->statements, (const char *) names + at);
+        for (size_t at = 0; d && at < bytes_length(&d->names);) {
+                const char *name = (const char *) bytes_data(&d->names) + at;
+                struct statement *s = statements_find(&c->statements, name);
+                at += strlen(name) + 1;
                 if (s)
                         s->freed = false;
                 t->soiled = true;       /* an empty statement may be left under that name */

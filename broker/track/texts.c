@@ -56,7 +56,8 @@ static struct text *make(struct texts *t, size_t size, struct text_marks marks)
         return x;
 }
 
-/* How it is read (each that is read nobody knows how is another one), the parameter types as hexadecimal digits, then the text: it has no NUL in it. */
+/* How it is read (each that is read nobody knows how is another one), the parameter types as hexadecimal
+ * digits, then the text: it has no NUL in it. */
 static char *key_of(const struct texts *t, const char *way, const uint8_t *body, size_t size)
 {
         struct bytes key;
