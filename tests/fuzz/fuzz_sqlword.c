@@ -74,18 +74,30 @@ static void expect_same(struct findings a, struct findings b)
         expect(a.count == b.count && a.hash == b.hash);
 }
 
+static char *terminated(const char *text, size_t n)
+{
+        char *string = malloc(n + 1);
+        memcpy(string, text, n);
+        string[n] = 0;
+        return string;
+}
+
+/* Up to its name. */
+static void select_literal(struct bytes *b, const char *string)
+{
+        bytes_text(b, "SELECT ");
+        compose_literal(b, string);
+        bytes_text(b, " AS ");
+}
+
 /* Nothing within a literal or an identifier is found, and what follows it is. */
 static void check_quoting(uint8_t how, const char *text, size_t n)
 {
         struct findings f;
         struct bytes b;
-        char *string = malloc(n + 1);
-        memcpy(string, text, n);
-        string[n] = 0;
+        char *string = terminated(text, n);
         bytes_init(&b, 0);
-        bytes_text(&b, "SELECT ");
-        compose_literal(&b, string);
-        bytes_text(&b, " AS ");
+        select_literal(&b, string);
         compose_identifier(&b, string);
         bytes_text(&b, "; LISTEN x");
         start(how & 1, &f);
@@ -110,13 +122,10 @@ static void check_brief(const char *text, size_t n)
                 for (const char *c = out; *c; c++)
                         expect(c < out + sizeof out && *c >= ' ' && *c <= '~');
         }
-        char *string = malloc(n + 1);
-        memcpy(string, text, n);
-        string[n] = 0;
+        char *string = terminated(text, n);
         bytes_init(&b, 0);
-        bytes_text(&b, "SELECT ");
-        compose_literal(&b, string);
-        bytes_text(&b, " AS x");
+        select_literal(&b, string);
+        bytes_text(&b, "x");
         sqlbrief((const char *) bytes_data(&b), bytes_length(&b), out, sizeof out);
         expect(strcmp(out, "SELECT ? AS x") == 0);
         bytes_free(&b);

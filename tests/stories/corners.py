@@ -7,22 +7,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import protocol
 import story
-from world import World
+from world import OneEnvironment, World
 
 
-class Corner(story.Story):
-    """A world with one environment and the pool a story wants."""
-
-    def world(self, **pool):
-        world = World(self.server)
-        world.add("prod", pool=pool)
-        return world
-
-    def backend(self, client):
-        return client.query("SELECT pg_backend_pid()").value()
-
-
-class Borders(Corner):
+class Borders(OneEnvironment):
     """Where a message ends and the next begins."""
 
     def test_a_stray_message_in_pieces_reaches_no_server_not_even_its_rest(self):
@@ -111,7 +99,7 @@ class Borders(Corner):
             return seen
 
 
-class Settings(Corner):
+class Settings(OneEnvironment):
     """What is set and told, from the first message on."""
 
     def hold(self, backend, *clients):
@@ -217,7 +205,7 @@ class Settings(Corner):
                 self.assertEqual(other.query("SELECT count(*) FROM who").value(), "0")
 
 
-class Pins(Corner):
+class Pins(OneEnvironment):
     """Who holds a server, and who waits for what."""
 
     STATES = (("LISTEN here", "UNLISTEN *"), ("PREPARE it AS SELECT 1", "DEALLOCATE it"),
@@ -265,7 +253,7 @@ class Pins(Corner):
                 self.assertEqual(third.answer().tags, ["LISTEN"])
 
 
-class Statements(Corner):
+class Statements(OneEnvironment):
     """The unnamed statement, wherever it is."""
 
     def test_a_statement_that_was_refused_is_not_there_later(self):

@@ -5,22 +5,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import protocol
 import story
-from world import World
+from world import OneEnvironment
 
 
-class Pinned(story.Story):
-    """A world with one environment and the pool a story wants."""
-
-    def world(self, **pool):
-        world = World(self.server)
-        world.add("prod", pool=pool)
-        return world
-
-    def backend(self, client):
-        return client.query("SELECT pg_backend_pid()").value()
-
-
-class Shown(Pinned):
+class Shown(OneEnvironment):
     """SHOW PINS."""
 
     def pin(self, daemon):
@@ -69,7 +57,7 @@ class Shown(Pinned):
                 self.assertEqual(self.pin(daemon), ("LISTEN", None))
 
 
-class Limits(Pinned):
+class Limits(OneEnvironment):
     """pin_idle_timeout, pin_notice, and a pool of one."""
 
     def test_an_idle_pinned_client_is_sent_away_and_no_other(self):
@@ -122,7 +110,7 @@ class Limits(Pinned):
                 self.assertIn("temporary object", error.message)
 
 
-class Left(Pinned):
+class Left(OneEnvironment):
     """What a client leaves behind when it goes without a word."""
 
     STATE = ("CREATE TEMP TABLE mine (x int); SELECT pg_advisory_lock(4242); LISTEN news; PREPARE mine AS SELECT 1; "

@@ -12,20 +12,15 @@ import pg_standin
 import process
 import protocol
 import story
-from world import World
+from world import OneEnvironment, World
 
 TLS, GSS = (struct.pack("!II", 8, code) for code in (80877103, 80877104))
 LENGTH = (256 if story.LONG else 64) << 20      # of a long message
 ROOM_KB = 4096                                  # that the broker may take for one
 
 
-class Wired(story.Story):
-    """A world with one environment and the pool a story wants."""
-
-    def world(self, **pool):
-        world = World(self.server)
-        world.add("prod", pool=pool)
-        return world
+class Wired(OneEnvironment):
+    """What comes by the wire, unasked."""
 
     def heard(self, client):
         """The next notification, which may be on its way: process id, channel, payload."""

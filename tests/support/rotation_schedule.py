@@ -192,7 +192,7 @@ class Performer:
             self.no_more_pending()
 
     def abandoned(self):
-        steps = self.steps().run(until="create_secret")
+        self.steps().run(until="create_secret")
         self.gap()
         self.no_more_pending()
 

@@ -5,6 +5,7 @@
         broker = world.start()
 """
 import pgbench
+import story
 from broker import Broker
 from secrets_manager import SecretsManager
 
@@ -72,3 +73,15 @@ class World:
         """How many transactions the database has seen."""
         environment = self.environments[name]
         return int(self.server.sql("SELECT sum(n) FROM counters", environment.database)[0][0])
+
+
+class OneEnvironment(story.Story):
+    """Stories in a world with one environment and the pool each wants."""
+
+    def world(self, **pool):
+        world = World(self.server)
+        world.add("prod", pool=pool)
+        return world
+
+    def backend(self, client):
+        return client.query("SELECT pg_backend_pid()").value()
