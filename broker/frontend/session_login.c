@@ -65,24 +65,27 @@ void session_tried(struct session *s)
                 refuse(s);
                 return;
         }
-        s->relay.track.trying = false;
-        /* RESET leads back to the values as the server spells them. */
-        settings_unref(s->relay.track.startup);
-        s->relay.track.startup = settings_ref(s->relay.track.wanted);
-        home_learn(s->home, s->greet->settings, s->relay.track.wanted);
+        struct track_client *c = &s->relay.track;
+        c->trying = false;
+        home_learn(s->home, s->greet->settings, &(struct welcome){c->wanted, c->startup});
         welcome(s);
+}
+
+static void begin_tracking(struct session *s, const struct welcome *w)
+{
+        struct pool *p = s->home->pool;
+        track_client_init(&s->relay.track, w->told, w->said, p->known, p->texts,
+                          session_options(s)->max_prepared_statements);
 }
 
 /* A set of parameters that no client had before is tried on a server: what is wrong with it the
  * client hears now, as it would from PostgreSQL, and how the server spells the values. */
 void session_try(struct session *s, struct server *server)
 {
-        struct settings *wanted = home_overlay(server->connection->reported,
-                                                s->greet->settings);
+        struct settings *asked = s->greet->settings, *all = home_overlay(server->connection->reported, asked);
         track_client_free(&s->relay.track);
-        track_client_init(&s->relay.track, wanted, s->home->pool->known, s->home->pool->texts,
-                          session_options(s)->max_prepared_statements);
-        settings_unref(wanted);
+        begin_tracking(s, &(struct welcome){all, asked});
+        settings_unref(all);
         s->relay.track.trying = true;
         session_become(s, SESSION_TRYING);
         s->greet->tried_at = loop_now(s->loop);
@@ -96,10 +99,9 @@ void session_try(struct session *s, struct server *server)
 void session_log_in(struct session *s)
 {
         struct home *h = s->home;
-        struct settings *told = home_welcome(h, s->greet->settings);
-        if (told && !session_mode(s)) {
-                track_client_init(&s->relay.track, told, h->pool->known, h->pool->texts,
-                                  session_options(s)->max_prepared_statements);
+        struct welcome w;
+        if (home_welcome(h, s->greet->settings, &w) && !session_mode(s)) {
+                begin_tracking(s, &w);
                 welcome(s);
                 return;
         }

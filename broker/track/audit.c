@@ -9,31 +9,35 @@
 
 #define NAMES_MAX 64                    /* parameters that are followed, and asked about at once; more pin */
 
+/* Why a parameter is asked about; of all but the first also where its value comes from. */
+#define SET   "set"
+#define TOLD  "told"
+#define RESET "reset"
+
 /* ---- what there is to ask ---- */
 
 /* What a client wants is set anew on each server that it gets: not without end. */
 static bool too_much(const struct track_client *c, const char *name)
 {
         size_t at = 0, names = settings_count(c->touched);
-        const char *wanted, *value;
+        const char *own, *value;
         if (names >= NAMES_MAX || settings_size(c->wanted) > TRACK_SETTINGS_MAX)
                 return true;
-        while (settings_next(c->wanted, &at, &wanted, &value)) {
-                if (strcasecmp(wanted, name) == 0)
-                        return false;
-                names += !settings_get(c->known, wanted) && !settings_get(c->startup, wanted) &&
-                         !settings_get(c->touched, wanted);
-        }
+        if (restore_own(c, name))
+                return false;
+        while (settings_next(c->own, &at, &own, &value))
+                names += !settings_get(c->touched, own);
         return names >= NAMES_MAX;
 }
 
-static void touch(struct track_client *c, const char *name, bool reset)
+static void touch(struct track_client *c, const char *name, const char *how)
 {
-        bool new = !settings_get(c->touched, name);
-        if (new && (reset ? settings_count(c->touched) >= NAMES_MAX : too_much(c, name)))
+        const char *before = settings_get(c->touched, name);
+        bool reset = strcmp(how, RESET) == 0;
+        if (!before && (reset ? settings_count(c->touched) >= NAMES_MAX : too_much(c, name)))
                 pins_add(&c->pins, PIN_SET);
-        else if (reset || new)
-                settings_put(&c->touched, name, reset ? "reset" : "set");
+        else if (reset || !before || strcmp(before, SET) == 0)
+                settings_put(&c->touched, name, how);
 }
 
 void audit_touch(struct track_client *c, const char *name, bool reset)
@@ -44,11 +48,17 @@ void audit_touch(struct track_client *c, const char *name, bool reset)
         if (strncmp(name, "transaction_", 12) == 0)     /* of the transaction alone */
                 return;
         if (strcmp(name, "session characteristics") != 0) {
-                touch(c, name, reset);
+                touch(c, name, reset ? RESET : SET);
                 return;
         }
         for (size_t i = 0; i < sizeof characteristics / sizeof *characteristics; i++)
-                touch(c, characteristics[i], reset);
+                touch(c, characteristics[i], reset ? RESET : SET);
+}
+
+void audit_told(struct track_client *c, const char *name)
+{
+        if (restore_settable(name) && !restore_own(c, name))
+                touch(c, name, TOLD);
 }
 
 void audit_touch_all(struct track_client *c)
@@ -56,8 +66,8 @@ void audit_touch_all(struct track_client *c)
         c->reset_all = true;
 }
 
-/* RESET ALL may have changed what the client wants and what it said at its start, unless the server
- * reports that it is as it was. */
+/* RESET ALL may have changed what is the client's own, unless it has SET nothing of it and the server
+ * reports what it said at its start. */
 static void touch_those(struct track_client *c, const struct track_server *t,
                         const struct settings *set)
 {
@@ -65,10 +75,9 @@ static void touch_those(struct track_client *c, const struct track_server *t,
         const char *name, *value;
         while (settings_next(set, &at, &name, &value)) {
                 const char *reported = settings_get(t->reported, name);
-                const char *start = settings_get(c->startup, name);
-                bool as_it_was = reported && (!start || strcmp(reported, start) == 0);
+                bool as_it_was = reported && !settings_get(c->own, name) && strcmp(reported, value) == 0;
                 if (restore_settable(name) && !as_it_was)
-                        touch(c, name, true);
+                        touch(c, name, RESET);
         }
 }
 
@@ -77,7 +86,7 @@ void audit_settle(struct track_client *c, const struct track_server *t, bool sur
         size_t at = 0;
         const char *name, *value;
         if (c->reset_all) {
-                touch_those(c, t, c->wanted);
+                touch_those(c, t, c->own);
                 touch_those(c, t, c->startup);
         }
         c->reset_all = false;
@@ -85,7 +94,7 @@ void audit_settle(struct track_client *c, const struct track_server *t, bool sur
                 return;
         struct settings *all = settings_ref(c->touched);
         while (settings_next(all, &at, &name, &value))
-                touch(c, name, true);
+                touch(c, name, RESET);
         settings_unref(all);
 }
 
@@ -107,7 +116,7 @@ bool audit_pressing(const struct track_client *c)
         if (!audit_wanted(c))
                 return false;
         while (settings_next(c->touched, &at, &name, &how)) {
-                if (strcmp(how, "reset") == 0)
+                if (strcmp(how, RESET) == 0)
                         return true;
         }
         return false;
@@ -115,7 +124,18 @@ bool audit_pressing(const struct track_client *c)
 
 /* ---- asking ---- */
 
-/* Of those that may have been RESET: where their values come from. */
+static bool with_sources(const struct settings *names)
+{
+        size_t at = 0;
+        const char *name, *how;
+        while (settings_next(names, &at, &name, &how)) {
+                if (strcmp(how, SET) != 0)
+                        return true;
+        }
+        return false;
+}
+
+/* Where the values come from, of those that the broker can't know it of. */
 static void ask_sources(const struct settings *names, struct bytes *sql)
 {
         size_t at = 0;
@@ -124,7 +144,7 @@ static void ask_sources(const struct settings *names, struct bytes *sql)
         bytes_text(sql, ", (SELECT pg_catalog.string_agg(pg_catalog.concat(name, '=', source), ',') FROM "
                         "pg_catalog.pg_settings WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY (ARRAY[");
         while (settings_next(names, &at, &name, &how)) {
-                if (strcmp(how, "reset") != 0)
+                if (strcmp(how, SET) == 0)
                         continue;
                 bytes_text(sql, first ? "pg_catalog.lower(" : ", pg_catalog.lower(");
                 compose_literal(sql, name);
@@ -153,7 +173,7 @@ void audit_ask(struct track_client *c, struct track_server *t, struct bytes *out
                 compose_literal(&sql, name);
                 bytes_text(&sql, ", true)");
         }
-        if (c->holding)
+        if (with_sources(c->asked))
                 ask_sources(c->asked, &sql);
         bytes_append(&sql, "", 1);
         compose_query(out, (const char *) bytes_data(&sql));
@@ -199,15 +219,14 @@ static char *column_text(const char *column, int32_t length)
 }
 
 static void take_values(struct track_client *c, struct track_server *t, const char **column,
-                        const int32_t *length, bool with_sources, struct bytes *extra)
+                        const int32_t *length, bool sources_too, struct bytes *extra)
 {
         size_t at = 0, i = 1, count = settings_count(c->asked);
         const char *name, *how;
-        OWN(free) char *sources = with_sources ? column_text(column[count + 1], length[count + 1]) : NULL;
+        OWN(free) char *sources = sources_too ? column_text(column[count + 1], length[count + 1]) : NULL;
         for (; settings_next(c->asked, &at, &name, &how); i++) {
                 OWN(free) char *value = column_text(column[i], length[i]);
-                bool reset = strcmp(how, "reset") == 0;
-                if (value && (!reset || was_set(sources, name, value)))
+                if (value && (strcmp(how, SET) == 0 || was_set(sources, name, value)))
                         restore_keep(c, t, name, value);
                 else
                         restore_back(c, t, name, extra);
@@ -225,12 +244,13 @@ static bool read_row(struct track_client *c, struct track_server *t, struct byte
             reply_row(bytes_data(&t->audit_row) + FRAME_HEADER, size - FRAME_HEADER, column, length,
                       NAMES_MAX + 2, &count) != FRAME_READY)
                 return false;
-        if (count != 1 + settings_count(c->asked) + c->holding || length[0] < 1 || length[0] > 3)
+        bool sources_too = with_sources(c->asked);
+        if (count != 1 + settings_count(c->asked) + sources_too || length[0] < 1 || length[0] > 3)
                 return false;
         memcpy(bits, column[0], (size_t) length[0]);
         if (c->auditing)
                 pins_audited(&c->pins, (uint32_t) strtoul(bits, NULL, 10));
-        take_values(c, t, column, length, c->holding, extra);
+        take_values(c, t, column, length, sources_too, extra);
         return true;
 }
 

@@ -11,6 +11,9 @@
 
 /* A statement that may SET this parameter, or RESET it, is being sent. */
 void audit_touch(struct track_client *c, const char *name, bool reset);
+/* The server reports it: if no statement of the client's is known to have SET it, a function did, or the
+ * server's own configuration has changed. */
+void audit_told(struct track_client *c, const char *name);
 /* ... all of them: RESET ALL, DISCARD ALL. */
 void audit_touch_all(struct track_client *c);
 /* The server is quiet. `sure`: nothing failed and nothing was rolled back. */

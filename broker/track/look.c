@@ -31,9 +31,12 @@ struct finding {
 };
 
 /* A parameter that servers report and that can be SET is followed: nobody need be asked. */
-static bool followed(const struct settings *reported, const char *name)
+static void set(struct track_client *c, const struct settings *reported, const char *name)
 {
-        return restore_settable(name) && settings_get(reported, name);
+        if (restore_settable(name) && settings_get(reported, name))
+                settings_put(&c->own, name, "");
+        else
+                audit_touch(c, name, false);
 }
 
 /* It will be SET when the text is executed, whenever that is. */
@@ -61,10 +64,8 @@ static void apply_marks(struct track_client *c, const struct settings *reported,
         pins_add_all(&c->pins, m->pins);
         if (!executed)
                 return;
-        while (m->effects & SETS && settings_next(c->statements.names, &at, &name, &value)) {
-                if (!followed(reported, name))
-                        audit_touch(c, name, false);
-        }
+        while (m->effects & SETS && settings_next(c->statements.names, &at, &name, &value))
+                set(c, reported, name);
         if (m->effects & (SETS | RESETS | EFFECT(SET_LOCAL)))
                 c->rereads = true;
         if (m->effects & RESETS)
@@ -116,8 +117,8 @@ static void apply_effect(struct finding *f, enum sql_effect effect, const char *
         } else if (SETS & 1u << effect) {
                 if (prepares || !f->executed)
                         remember(f->c, name);
-                if (f->executed && !followed(f->reported, name))
-                        audit_touch(f->c, name, false);
+                if (f->executed)
+                        set(f->c, f->reported, name);
         } else if (f->executed) {
                 apply_ending(f, effect, name);
         }

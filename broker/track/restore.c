@@ -29,6 +29,11 @@ bool restore_settable(const char *name)
         return true;
 }
 
+bool restore_own(const struct track_client *c, const char *name)
+{
+        return settings_get(c->startup, name) || settings_get(c->own, name);
+}
+
 /* Parameters that are lists of quoted names: SET would take the whole value for one name
  * (PostgreSQL's GUC_LIST_QUOTE), set_config() takes it as it was reported. */
 static bool quoted_list(const char *name)
@@ -78,14 +83,14 @@ static bool is_role(const char *name)
         return strcasecmp(name, "role") == 0;
 }
 
-/* What the broker SET for the last client and this one does not want. */
+/* What was SET for the last client, or by it, and is not this one's. */
 static void undo_applied(struct track_client *c, struct track_server *t, struct bytes *sql)
 {
         size_t at = 0;
         const char *name, *value;
         struct settings *before = settings_ref(t->applied);
         while (settings_next(before, &at, &name, &value)) {
-                if (is_role(name) || settings_get(c->wanted, name))
+                if (is_role(name) || restore_own(c, name))
                         continue;
                 append_reset(sql, name);
                 if (!c->trying && strcasecmp(name, EXIT_ON_ERROR) == 0)
@@ -106,20 +111,14 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
         size_t at = 0;
         const char *name, *value;
         while (settings_next(c->wanted, &at, &name, &value)) {
+                if (is_role(name) || !restore_settable(name) || !restore_own(c, name))
+                        continue;
                 const char *reported = settings_get(t->reported, name);
-                if (is_role(name) || !restore_settable(name))
+                const char *there = reported ? reported : settings_get(t->applied, name);
+                if (!all && there && strcmp(there, value) == 0)
                         continue;
-                if (reported) {
-                        if (!all && strcmp(reported, value) == 0)
-                                continue;
-                        if (!all && half_datestyle(name, value))
-                                append_reset(sql, name);
-                        append_set(sql, name, value);
-                        continue;
-                }
-                const char *applied = settings_get(t->applied, name);
-                if (applied && strcmp(applied, value) == 0)
-                        continue;
+                if (!all && reported && half_datestyle(name, value))
+                        append_reset(sql, name);
                 append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
         }
@@ -151,6 +150,7 @@ static void send_sql(struct track_server *t, struct bytes *sql, enum turn_owner 
         turns_sent(&t->turns, TURN_QUERY, owner);
 }
 
+/* `settable`: those, too, that may be about to be SET. */
 static void tell(struct track_client *c, const struct track_server *t, bool settable,
                  struct bytes *extra)
 {
@@ -206,7 +206,8 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
         undo_applied(c, t, &others);
         apply_wanted(c, t, reset, &others);
         align_role(c, t, &others, &sql);
-        if (bytes_length(&sql) > strlen(guard)) {
+        bool sent = bytes_length(&sql) > strlen(guard);
+        if (sent) {
                 if (!c->trying)
                         lift_guard(c, &sql);
                 send_sql(t, &sql, TURN_RESTORE, first);
@@ -214,7 +215,7 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
         }
         bytes_free(&sql);
         bytes_free(&others);
-        tell(c, t, false, extra);
+        tell(c, t, !sent, extra);
         align(c, t);
 }
 
@@ -247,6 +248,9 @@ void restore_told(struct track_client *c, struct track_server *t, const char *na
                 return;
         bool agreed = t->aligned == c->wanted;
         want(c, name, value);
+        /* Who changed it isn't known: the next client's server is led back. */
+        if (restore_settable(name))
+                settings_put(&t->applied, name, value);
         if (agreed)
                 align(c, t);
 }
@@ -273,8 +277,8 @@ void restore_keep(struct track_client *c, struct track_server *t, const char *na
 {
         bool agreed = t->aligned == c->wanted;
         want(c, name, value);
-        if (!settings_get(t->reported, name))
-                settings_put(&t->applied, name, value);
+        settings_put(&c->own, name, "");
+        settings_put(&t->applied, name, value);
         if (agreed)
                 align(c, t);
 }
@@ -284,6 +288,7 @@ void restore_back(struct track_client *c, struct track_server *t, const char *na
         const char *start = settings_get(c->startup, name), *told = settings_get(c->wanted, name);
         const char *known = spelling(t->reported, name);
         settings_remove(&t->applied, name);
+        settings_remove(&c->own, name);
         settings_unref(TAKE(t->aligned));
         if (start && (!told || strcmp(start, told) != 0)) {
                 want(c, name, start);

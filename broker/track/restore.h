@@ -1,5 +1,5 @@
-/* Brings a server's parameters in line with what a client wants, and tells the client what it can't
- * have: values are compared as servers report them. Part of track, on its own for its size. */
+/* Brings a server's parameters in line with what a client wants, and tells the client what others are:
+ * values are compared as servers report them. Part of track, on its own for its size. */
 #ifndef PGB_TRACK_RESTORE_H
 #define PGB_TRACK_RESTORE_H
 
@@ -9,6 +9,8 @@
 
 /* Can a reported parameter be SET? */
 bool restore_settable(const char *name);
+/* Is it the client's own: said at its start, or SET? */
+bool restore_own(const struct track_client *c, const char *name);
 /* Appends one Query with all that must be reset and SET, and notes its turn; nothing if all fits. */
 void restore_align(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
                    struct bytes *tell);

@@ -42,12 +42,12 @@ void track_server_free(struct track_server *t)
         memset(t, 0, sizeof *t);
 }
 
-void track_client_init(struct track_client *c, struct settings *startup, struct settings *known,
-                       struct texts *texts, unsigned prepared)
+void track_client_init(struct track_client *c, struct settings *told, struct settings *said,
+                       struct settings *known, struct texts *texts, unsigned prepared)
 {
         memset(c, 0, sizeof *c);
-        c->wanted = settings_ref(startup);
-        c->startup = settings_ref(startup);
+        c->wanted = settings_ref(told);
+        c->startup = settings_ref(said);
         c->known = settings_ref(known);
         c->two_readings = track_two_readings(c->wanted);
         pins_init(&c->pins);
@@ -60,6 +60,7 @@ void track_client_free(struct track_client *c)
 {
         settings_unref(c->wanted);
         settings_unref(c->startup);
+        settings_unref(c->own);
         settings_unref(c->known);
         settings_unref(c->touched);
         settings_unref(c->asked);

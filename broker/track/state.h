@@ -27,7 +27,7 @@ struct track_server {
         bool restore_failed;            /* a reset or SET of the broker's own was refused ... */
         struct error *restore_reason;   /* ... with these words of the server; NULL = not yet */
         struct settings *reported;      /* what the server last reported */
-        struct settings *applied;       /* what the broker SET and the server does not report */
+        struct settings *applied;       /* what was SET here, by the broker or, as reported, by a client */
         struct settings *aligned;       /* the client settings that both agree with now, or NULL */
         struct bytes audit_row;         /* the server's answer to the audit, as far as it is here */
         struct track_span {
@@ -39,8 +39,10 @@ struct track_server {
 };
 
 struct track_client {
-        struct settings *wanted;        /* what the client has been told, and wants everywhere */
+        struct settings *wanted;        /* what the client has been told, and the values of its own */
         struct settings *startup;       /* what it said at the start: where RESET leads back to */
+        struct settings *own;           /* names that its statements SET since: with those of `startup` what
+                                           it wants everywhere; any other is as its server has it */
         struct pins pins;
         struct statements statements;
         struct look_pieces *lexer;      /* inside a statement text that comes in pieces */
@@ -49,8 +51,8 @@ struct track_client {
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
         bool rereads;                   /* what texts are read by may have been SET: it is not known here yet,
                                            or for this transaction only */
-        struct settings *touched;       /* parameters to ask the server about: "set", or "reset" if they
-                                           may lead back to the start */
+        struct settings *touched;       /* parameters to ask the server about: "set"; "told" if it reported
+                                           them unasked; "reset" if they may lead back to the start */
         struct settings *asked;         /* those that it is being asked about now */
         bool reset_all;                 /* RESET ALL or DISCARD ALL was sent: any may lead back */
         bool awaits;                    /* its next request can't be judged before the Sync is answered */
@@ -66,10 +68,10 @@ bool track_two_readings(const struct settings *wanted);
 
 void track_server_init(struct track_server *t, struct settings *reported);     /* takes the reference */
 void track_server_free(struct track_server *t);
-/* Takes a reference to both: what the client wants, and what servers of this pool report. `texts`: of
- * the pool; `prepared`: how many of them a server may have. */
-void track_client_init(struct track_client *c, struct settings *startup, struct settings *known,
-                       struct texts *texts, unsigned prepared);
+/* Takes a reference to each: what the client is told, what of it it said itself, and what servers of this
+ * pool report. `texts`: of the pool; `prepared`: how many of them a server may have. */
+void track_client_init(struct track_client *c, struct settings *told, struct settings *said,
+                       struct settings *known, struct texts *texts, unsigned prepared);
 void track_client_free(struct track_client *c);
 /* A text brings these kinds of pins: the statement is kept for SHOW PINS, if it is clear how it reads. */
 void track_client_note(struct track_client *c, uint32_t pins, const char *sql, size_t size);

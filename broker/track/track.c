@@ -179,6 +179,7 @@ static enum track_verdict reply_status(struct track_client *c, struct track_serv
         if (t->turns.count > 0 && turns_owner(&t->turns) == TURN_RESTORE)
                 return TRACK_SWALLOW;   /* told when all of it is done */
         restore_told(c, t, p.name, p.value);
+        audit_told(c, p.name);
         return TRACK_FORWARD;
 }
 

@@ -356,6 +356,28 @@ class Pair(story.Story):
         self.assertNotIn("of another role now", daemon.log())
         client.close()
 
+    def test_what_a_server_makes_of_a_parameter_is_nobodys_wish_on_another(self):
+        primary, standby = self.pair()
+        world = self.world(primary, standby, pool_size=2, target_session_attrs="read-write")
+        daemon = self.watch(world.start())
+        clients = [daemon.connect(timeout=60) for _ in range(3)]
+        clients[0].query("SET TimeZone = 'Asia/Tokyo'")
+        for client in clients:
+            client.query("INSERT INTO written VALUES (6)")
+        primary.configure(default_transaction_read_only="on")
+        self.until(lambda: "on" in [client.query("SHOW default_transaction_read_only").value() for client in clients],
+                   "a session to be read-only")
+        standby.promote()
+        self.refused("25006", clients[0].query, "INSERT INTO written VALUES (7)")    # and the broker knows
+        for client in clients:
+            client.query("INSERT INTO written VALUES (8)")
+            self.assertEqual(client.query(self.SAYS).value(), f"false {standby.port}")
+            self.assertEqual(client.query("SHOW default_transaction_read_only").value(), "off")
+        self.assertEqual([client.query("SHOW TimeZone").value() == "Asia/Tokyo" for client in clients],
+                         [True, False, False])
+        for client in clients:
+            client.close()
+
     def test_each_host_is_verified_by_its_own_name(self):
         primary, standby = self.pair()
         standby.use_certificate("elsewhere")

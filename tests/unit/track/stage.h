@@ -48,10 +48,13 @@ static inline void stage_server(struct stage *s)
 /* `said`: name, value, ..., NULL: the client's start parameters, beyond what servers report. */
 static inline void stage_client(struct stage *s, const char *const *said)
 {
-        struct settings *known = reported_by_server(), *all = settings_ref(known);
-        for (; said && said[0]; said += 2)
+        struct settings *known = reported_by_server(), *all = settings_ref(known), *own = NULL;
+        for (; said && said[0]; said += 2) {
                 settings_put(&all, said[0], said[1]);
-        track_client_init(&s->c, all, known, s->texts, s->prepared);
+                settings_put(&own, said[0], said[1]);
+        }
+        track_client_init(&s->c, all, own, known, s->texts, s->prepared);
+        settings_unref(own);
         s->c.trying = true;             /* what is SET is seen without what ends all if it is refused */
         settings_unref(all);
         settings_unref(known);

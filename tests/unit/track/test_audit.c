@@ -311,6 +311,56 @@ static void a_client_that_leaves_meanwhile_leaves_a_server_that_can_be_cleaned(v
         assert_true(track_quiet(&s.t));
 }
 
+static void what_the_server_changed_by_itself_is_told_and_goes_nowhere(void **state)
+{
+        (void) state;
+        open_with(NULL);
+        assert_string_equal((done(&s, "SELECT 1", "T D:1 C:SELECT_1 S:TimeZone=Asia/Tokyo ZI"), s.fates), "fffff");
+        assert_false(lendable(&s));
+        audited("pg_catalog.lower('TimeZone')", "0|Asia/Tokyo|TimeZone=configuration_file");
+        assert_true(lendable(&s));
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        assert_string_equal(told(&s), "S:TimeZone=UTC");
+}
+
+static void what_a_function_set_and_the_server_reports_is_the_clients(void **state)
+{
+        (void) state;
+        open_with(NULL);
+        done(&s, "SELECT f()", "T D:1 C:SELECT_1 S:TimeZone=Asia/Tokyo ZI");
+        audited("pg_catalog.lower('TimeZone')", "0|Asia/Tokyo|TimeZone=session");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'Asia/Tokyo'; ");
+        says(&s, "C:SET S:TimeZone=Asia/Tokyo ZI");
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"TimeZone\"; ");
+}
+
+static void a_reset_gives_up_what_was_the_clients_own(void **state)
+{
+        (void) state;
+        open_with(NULL);
+        done(&s, "SET TimeZone = 'Asia/Tokyo'", "C:SET S:TimeZone=Asia/Tokyo ZI");
+        assert_string_equal((done(&s, "RESET TimeZone", "C:RESET S:TimeZone=UTC ZI"), s.fates), "ffs");
+        audited("pg_catalog.lower('timezone')", "0|UTC|TimeZone=default");
+        says_to(&s, NULL, "S:TimeZone=Asia/Tokyo");
+        told(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        assert_string_equal(told(&s), "S:TimeZone=Asia/Tokyo");
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -328,6 +378,9 @@ int main(void)
                 TEST(reset_all_asks_only_about_what_is_not_as_it_was),
                 TEST(with_nothing_to_lead_back_to_reset_all_asks_nothing),
                 TEST(a_parameter_of_nobodys_is_reset_when_it_is_empty),
+                TEST(what_the_server_changed_by_itself_is_told_and_goes_nowhere),
+                TEST(what_a_function_set_and_the_server_reports_is_the_clients),
+                TEST(a_reset_gives_up_what_was_the_clients_own),
                 TEST(without_an_answer_the_client_is_pinned),
                 TEST(an_answer_may_come_in_pieces),
                 TEST(more_parameters_than_can_be_asked_about_pin),

@@ -10,7 +10,7 @@ static void pair_begin(struct pair *p)
 {
         *p = (struct pair){0};
         track_server_init(&p->server, settings_new());
-        track_client_init(&p->client, NULL, NULL, NULL, 0);
+        track_client_init(&p->client, NULL, NULL, NULL, NULL, 0);
 }
 
 static void pair_end(struct pair *p)

@@ -336,8 +336,9 @@ static void the_parameters_that_servers_report_may_change_between_two_pieces(voi
         memset(m, ' ', sizeof m);
         memcpy(m, "; SET TimeZone = 'UTC'; SET jit = off;", 38);
         ask_piece(&s, m, sizeof m, false, false, 1005, 'Q');
-        assert_null(settings_get(s.c.touched, "timezone"));
+        assert_string_equal(settings_get(s.c.touched, "timezone"), "told");
         assert_string_equal(settings_get(s.c.touched, "jit"), "set");
+        assert_non_null(settings_get(s.c.own, "timezone"));
 }
 
 static void an_end_in_it_is_not_believed(void **state)

@@ -106,9 +106,16 @@ static void an_empty_application_name_is_a_value(void **state)
         track_client_free(&s.c);
         stage_client(&s, NULL);
         lend(&s, false);
-        assert_string_equal(sent_first(&s), "Q:SET \"application_name\" = ''; ");
-        assert_string_equal(says(&s, "C:SET S:application_name= ZI"), "sss");
+        assert_string_equal(sent_first(&s), "Q:RESET \"application_name\"; ");
+        assert_string_equal(says(&s, "C:RESET S:application_name= ZI"), "sss");
         assert_string_equal(told(&s), "");
+        track_client_free(&s.c);
+        stage_client(&s, (const char *[]){"application_name", "", NULL});
+        track_server_free(&s.t);
+        stage_server(&s);
+        settings_put(&s.t.reported, "application_name", "the server's");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"application_name\" = ''; ");
 }
 
 static void lists_of_names_go_through_set_config(void **state)
@@ -179,13 +186,41 @@ static void a_change_that_the_server_reports_is_followed_to_another_server(void 
         assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'Asia/Tokyo'; ");
 }
 
-static void a_change_while_nobody_had_the_server_is_undone_for_the_client(void **state)
+static void a_change_while_nobody_had_the_server_is_told_to_the_next_client(void **state)
 {
         (void) state;
         open_with(NULL, NULL);
         says_to(&s, NULL, "S:TimeZone=Asia/Tokyo");
         lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+        assert_string_equal(told(&s), "S:TimeZone=Asia/Tokyo");
+}
+
+static void what_the_client_said_itself_is_set_where_the_server_has_another_value(void **state)
+{
+        (void) state;
+        open_with("TimeZone", "UTC");
+        says_to(&s, NULL, "S:TimeZone=Asia/Tokyo");
+        lend(&s, false);
         assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'UTC'; ");
+        assert_string_equal(told(&s), "");
+}
+
+static void what_another_client_set_is_not_told_but_led_back(void **state)
+{
+        (void) state;
+        open_with(NULL, NULL);
+        done(&s, "SET TimeZone = 'Asia/Tokyo'", "C:SET S:TimeZone=Asia/Tokyo ZI");
+        track_client_free(&s.c);
+        stage_client(&s, NULL);
+        told(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"TimeZone\"; ");
+        assert_string_equal(told(&s), "");
+        assert_string_equal(says(&s, "C:RESET S:TimeZone=Etc/UTC ZI"), "sss");
+        assert_string_equal(told(&s), "S:TimeZone=Etc/UTC");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
 }
 
 static void a_change_during_a_query_of_the_brokers_own_is_told_all_the_same(void **state)
@@ -206,9 +241,7 @@ static void another_uid_gets_a_full_reset_in_the_same_query(void **state)
         stage_open(&s, (const char *[]){"work_mem", "1MB", NULL});
         lend(&s, true);
         assert_string_equal(sent_first(&s),
-                            "Q:" FULL_RESET "SET \"TimeZone\" = 'UTC'; SET \"DateStyle\" = 'ISO, MDY'; "
-                            "SET \"application_name\" = ''; SET \"client_encoding\" = 'UTF8'; "
-                            "SET \"standard_conforming_strings\" = 'on'; SET \"work_mem\" = '1MB'; ");
+                            "Q:" FULL_RESET "SET \"work_mem\" = '1MB'; ");
         assert_string_equal(says(&s, "C:RESET T D: C:SELECT_1 C:SET ZI"), "ssssss");
         assert_true(lendable(&s));
 }
@@ -292,7 +325,9 @@ int main(void)
                 TEST(what_can_not_be_set_is_told),
                 TEST(what_can_not_be_set_is_never_set_on_a_server_that_does_not_report_it),
                 TEST(a_change_that_the_server_reports_is_followed_to_another_server),
-                TEST(a_change_while_nobody_had_the_server_is_undone_for_the_client),
+                TEST(a_change_while_nobody_had_the_server_is_told_to_the_next_client),
+                TEST(what_the_client_said_itself_is_set_where_the_server_has_another_value),
+                TEST(what_another_client_set_is_not_told_but_led_back),
                 TEST(a_change_during_a_query_of_the_brokers_own_is_told_all_the_same),
                 TEST(another_uid_gets_a_full_reset_in_the_same_query),
                 TEST(what_was_set_before_a_full_reset_is_not_reset_again),

@@ -290,7 +290,7 @@ static inline void world_enter(struct world *w, struct world_client *c, unsigned
         struct settings *all = settings_ref(w->known);
         for (size_t at = 0; settings_next(asked, &at, &name, &value);)
                 settings_put(&all, name, value);
-        track_client_init(&c->track, all, w->known, w->texts, 2);
+        track_client_init(&c->track, all, asked, w->known, w->texts, 2);
         settings_unref(asked);
         settings_unref(all);
         c->there = true;
