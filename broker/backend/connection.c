@@ -33,7 +33,7 @@ static void ended(void *arg, const struct error *e)
         (void) e;
 }
 
-static const struct stream_events nobody = {received, filled, filled, ended};
+static const struct stream_events nobody = {received, filled, filled, ended, NULL};
 
 /* libpq doesn't read any more, and what it says without reading is of no interest. */
 static void noticed(void *arg, const PGresult *result)

@@ -130,7 +130,7 @@ static void nothing(void *arg)
         (void) arg;
 }
 
-const struct stream_events pool_own_events = {received, nothing, nothing, ended};
+const struct stream_events pool_own_events = {received, nothing, nothing, ended, NULL};
 
 /* ---- asking ---- */
 

@@ -164,8 +164,8 @@ static void ended_for_nobody(void *arg, const struct error *e)
         (void) e;
 }
 
-static const struct stream_events probing = {received, filled, filled, ended};
-static const struct stream_events nobody = {received_by_nobody, filled, filled, ended_for_nobody};
+static const struct stream_events probing = {received, filled, filled, ended, NULL};
+static const struct stream_events nobody = {received_by_nobody, filled, filled, ended_for_nobody, NULL};
 
 static void answer(struct deferred *d)
 {

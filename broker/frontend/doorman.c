@@ -67,7 +67,7 @@ static void expired(struct deadline *d)
         let_go(container_of(d, struct leaving, deadline));
 }
 
-static const struct stream_events events = {received, nothing, nothing, ended};
+static const struct stream_events events = {received, nothing, nothing, ended, NULL};
 
 /* ---- whose session is over ---- */
 
@@ -78,7 +78,7 @@ static size_t unheard(void *arg, const uint8_t *p, size_t n)
         return n;
 }
 
-static const struct stream_events seeing_out = {unheard, nothing, nothing, ended};
+static const struct stream_events seeing_out = {unheard, nothing, nothing, ended, NULL};
 
 static void look(struct deadline *d)
 {

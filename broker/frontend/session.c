@@ -85,6 +85,25 @@ static bool may_leave(const struct session *s)
                 frame_at_border(&r->cutter) && !s->partial);
 }
 
+/* Will it be answered, though it says no more? */
+static bool owes(const struct session *s)
+{
+        return waits(s) || (s->relay.server && turns_will_end(&s->relay.server->track.turns));
+}
+
+/* Its last answer is on its way: it may go, unless something of what it said is still to be read. */
+static bool leave_when_answered(struct session *s)
+{
+        if (!s->finished || owes(s) || stream_blocked(s->relay.client))
+                return false;
+        if (s->partial) {
+                stream_again(s->relay.client);
+                return false;
+        }
+        session_end(s, NULL);
+        return true;
+}
+
 /* After every event: who is read, which timeout runs, whether it must go now, and whether it is time
  * for a cancel request. */
 void session_settle(struct session *s)
@@ -95,6 +114,8 @@ void session_settle(struct session *s)
                 session_end(s, s->farewell);
                 return;
         }
+        if (leave_when_answered(s))
+                return;
         flow(s);
         session_watch_time(s);
         session_cancel_look(s);
@@ -144,7 +165,7 @@ void session_end(struct session *s, const struct error *e)
                 leave_server(s);
         if (s->home)
                 pool_exit(s->home->pool, &s->wait);
-        if (e)
+        if (e || s->finished)
                 s->keeper->see_out(s->keeper->arg, s->relay.client);
         else
                 stream_free(s->relay.client);
@@ -239,8 +260,17 @@ static size_t client_received(void *arg, const uint8_t *p, size_t n)
         session_clock(s);
         size_t used = requests(s, p, n);
         s->partial = used < n;
+        if (s->finished && used == 0 && !owes(s))
+                s->partial = false;     /* the rest of it will never come */
         session_settle(s);
-        return used;
+        return s->state == SESSION_ENDED ? n : used;
+}
+
+static bool client_finished(void *arg)
+{
+        struct session *s = arg;
+        s->finished = owes(s);
+        return s->finished;
 }
 
 void session_client_ended(void *arg, const struct error *e)
@@ -250,7 +280,7 @@ void session_client_ended(void *arg, const struct error *e)
 }
 
 const struct stream_events session_client_events = {client_received, session_flow_changed, session_flow_changed,
-                                                   session_client_ended};
+                                                   session_client_ended, client_finished};
 
 /* ---- waiting ---- */
 

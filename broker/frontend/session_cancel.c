@@ -91,7 +91,7 @@ static void left(void *arg, const struct error *e)
                 end(q);
 }
 
-static const struct stream_events events = {received, filled, filled, left};
+static const struct stream_events events = {received, filled, filled, left, NULL};
 
 static void join(struct session *s, struct stream *stream)
 {

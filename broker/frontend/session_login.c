@@ -179,7 +179,7 @@ static size_t greeting_received(void *arg, const uint8_t *p, size_t n)
 }
 
 static const struct stream_events greeting_events = {greeting_received, session_flow_changed,
-                                                     session_flow_changed, session_client_ended};
+                                                     session_flow_changed, session_client_ended, NULL};
 
 /* ---- life ---- */
 

@@ -239,4 +239,4 @@ static void server_ended(void *arg, const struct error *e)
 }
 
 static const struct stream_events server_events = {server_received, session_flow_changed,
-                                                   session_flow_changed, server_ended};
+                                                   session_flow_changed, server_ended, NULL};

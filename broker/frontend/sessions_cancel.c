@@ -96,7 +96,7 @@ static void left(void *arg, const struct error *e)
 void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key)
 {
         /* Until session_cancel() has given it events of its own. */
-        static const struct stream_events events = {received, flowed, flowed, left};
+        static const struct stream_events events = {received, flowed, flowed, left, NULL};
         pid_t from;
         uid_t uid;
         struct session *meant = pass_peer(fd, &from, &uid) ? find(ss, pid, key, uid) : NULL;

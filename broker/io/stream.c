@@ -25,7 +25,7 @@ void stream_rewatch(struct stream *s)
                 if (s->paused)
                         want |= s->half_closed ? 0 : UV_DISCONNECT;
                 else
-                        want |= resting(s) ? 0 : UV_READABLE;
+                        want |= resting(s) || s->finished ? 0 : UV_READABLE;
                 want |= s->out ? UV_WRITABLE : 0;
         }
         if (want == s->watched || s->closing)
@@ -105,10 +105,27 @@ static void offer_kept(struct stream *s)
         free(given);
 }
 
+static bool peer_is_gone(const struct stream *s)
+{
+        struct pollfd f = {.fd = s->fd, .events = 0};
+        return poll(&f, 1, 0) == 1 && f.revents & (POLLHUP | POLLERR);
+}
+
+static void end_of_file(struct stream *s)
+{
+        bool listens = !s->ssl && s->events->finished && !peer_is_gone(s);
+        if (!listens || !s->events->finished(s->arg)) {
+                end(s, NULL);
+                return;
+        }
+        s->half_closed = s->finished = true;
+        stream_rewatch(s);
+}
+
 static void read_failed(struct stream *s)
 {
         if (errno == 0) {
-                end(s, NULL);
+                end_of_file(s);
                 return;
         }
         struct error e = {0};
@@ -144,6 +161,8 @@ static ssize_t read_afresh(struct stream *s)
 
 static void read_more(struct stream *s)
 {
+        if (s->finished)
+                return;
         ssize_t n = s->in ? read_behind(s) : read_afresh(s);
         if (n < 0)
                 read_failed(s);
@@ -165,8 +184,7 @@ static void again(struct deferred *d)
 /* The peer of a paused stream has closed or half-closed its side. */
 static void disconnected(struct stream *s)
 {
-        struct pollfd f = {.fd = s->fd, .events = 0};
-        if (poll(&f, 1, 0) == 1 && f.revents & (POLLHUP | POLLERR)) {
+        if (peer_is_gone(s)) {
                 end(s, NULL);
                 return;
         }

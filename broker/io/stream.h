@@ -28,6 +28,9 @@ struct stream_events {
         /* End of file, or an error (then `e` is not NULL). The last call; the owner frees the stream
          * in it or later. */
         void (*ended)(void *arg, const struct error *e);
+        /* The peer of a plain socket has half closed it: it says no more, and may still read. True: what it
+         * is sent goes out, and nothing more is read. False, or no such function: it has ended. */
+        bool (*finished)(void *arg);
 };
 
 /* Takes the descriptor (closed by stream_free), not the SSL* (may be NULL; must outlive the stream). */

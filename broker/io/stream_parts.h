@@ -35,6 +35,7 @@ struct stream {
         bool full : 1;                  /* the socket takes no more, an event tells when it does */
         bool broken : 1;                /* writing failed: what is sent vanishes, reading tells why */
         bool half_closed : 1;           /* the peer sends no more but may still read */
+        bool finished : 1;              /* ... the end of what it sent has been read */
         bool hidden : 1;                /* the SSL may hold input that no event will tell of */
 };
 

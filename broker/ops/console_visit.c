@@ -417,7 +417,7 @@ static void ended(void *arg, const struct error *e)
         visit_end(arg, NULL);
 }
 
-static const struct stream_events events = {received, blocked, drained, ended};
+static const struct stream_events events = {received, blocked, drained, ended, NULL};
 
 /* ---- life ---- */
 

@@ -194,14 +194,45 @@ class Leaving(Faults):
         self.until(lambda: daemon.pool()["cl_waiting"] == 0 and len(daemon.show("CLIENTS", database="prod")) == 1,
                    "the waiting clients to be forgotten")
 
-    def test_a_half_closed_client_that_waits_for_its_answer_holds_no_server_afterwards(self):
+    def test_a_half_closed_client_gets_its_answers_and_holds_no_server_afterwards(self):
+        big = "SELECT repeat('x', 1000) FROM generate_series(1, 3000)"
+        said = {"one": (protocol.query("SELECT pg_sleep(0.1)"), 1),
+                "several": (protocol.query("SELECT pg_sleep(0.1)") + protocol.query("SELECT 1") * 20, 21),
+                "that pins": (protocol.query("CREATE TEMP TABLE mine (v int)") + protocol.query("RESET ALL; SELECT 1"), 2),
+                "in a transaction": (protocol.query("BEGIN") + protocol.query("SELECT pg_sleep(0.1)"), 2),
+                "a pipeline": ((protocol.parse("SELECT 1") + protocol.bind() + protocol.execute() + protocol.sync()) * 5, 5),
+                "without a Sync": (protocol.query("SELECT 1") + protocol.parse("SELECT 1"), 1),
+                "a part of one": (protocol.query("SELECT pg_sleep(0.1)") + protocol.query("SELECT 1")[:9], 1),
+                "a big one": (protocol.query(big) * 2, 2)}
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            for name, (data, answers) in said.items():
+                with self.subTest(name):
+                    client = daemon.connect()
+                    client.send(data)
+                    client.sock.shutdown(socket.SHUT_WR)
+                    for _ in range(answers):
+                        client.read_until("Z")
+                    self.assertTrue(client.closed())
+                    self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+            self.until(lambda: daemon.pool()["sv_active"] == 0, "no server to be held")
+
+    def test_a_client_that_half_closes_while_it_waits_is_served_in_its_turn(self):
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())
-            for _ in range(5):
-                client = daemon.connect()
-                self.half_close(client)
-                self.assertTrue(client.closed())
-                self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+            holder, client, other = daemon.connect(), daemon.connect(), daemon.connect()
+            holder.query("BEGIN")
+            client.send(protocol.query("SELECT 7") * 3)
+            other.send(protocol.query("SELECT 8"))
+            for one in (client, other):
+                one.sock.shutdown(socket.SHUT_WR)
+            self.until(lambda: daemon.pool()["cl_waiting"] == 2, "both to wait")
+            other.close(politely=False)
+            holder.query("COMMIT")
+            for _ in range(3):
+                client.read_until("Z")
+            self.assertTrue(client.closed())
+            self.assertEqual(holder.query("SELECT 1").value(), "1")
 
 
 class Deaf(Faults):

@@ -12,6 +12,7 @@ struct place {
         int received, blocked, drained, ended;
         size_t take;                    /* so much of what comes is used up */
         bool rests;                     /* after each piece, and the next is there already */
+        bool stays;                     /* for a peer that may yet read */
         struct bytes seen;
 };
 
@@ -45,7 +46,12 @@ static void ended(void *arg, const struct error *e)
         ((struct place *) arg)->ended++;
 }
 
-static const struct stream_events events = {received, blocked, drained, ended};
+static bool finished(void *arg)
+{
+        return ((struct place *) arg)->stays;
+}
+
+static const struct stream_events events = {received, blocked, drained, ended, finished};
 
 static int set_up(void **state)
 {
@@ -178,6 +184,39 @@ static void a_paused_one_hears_of_the_end_and_of_nothing_else(void **state)
         assert_int_equal(l->received, 0);
 }
 
+static void a_peer_that_says_no_more_may_be_sent_to(void **state)
+{
+        struct place *l = *state;
+        size_t size = 4 << 20, got = 0;
+        OWN(free) char *p = (char *) numbers(size);
+
+        l->stays = true;
+        assert_int_equal(write(l->fd, "abc", 3), 3);
+        shutdown(l->fd, SHUT_WR);
+        turns_for(l->loop, 5);
+        assert_memory_equal(bytes_data(&l->seen), "abc", 3);
+        assert_int_equal(l->ended, 0);
+        stream_send_copy(l->stream, p, size);
+        for (int i = 0; i < 1000 && got < size; i++) {
+                turns_for(l->loop, 1);
+                got = read_all(l, got);
+        }
+        assert_int_equal(got, size);
+        assert_int_equal(l->drained, 1);
+        assert_int_equal(l->received, 1);
+        assert_int_equal(l->ended, 0);
+}
+
+static void nobody_stays_for_a_peer_that_has_gone(void **state)
+{
+        struct place *l = *state;
+
+        l->stays = true;
+        close(l->fd);
+        l->fd = -1;
+        assert_true(turns_until(l->loop, &l->ended, 1, 2000));
+}
+
 static void a_resting_one_is_woken_once_a_millisecond(void **state)
 {
         struct place *l = *state;
@@ -224,8 +263,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(many_ranges_go_out_in_their_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_is_not_used_comes_again_before_what_follows,
                                                 set_up, tear_down),
-                cmocka_unit_test_setup_teardown(a_paused_one_hears_of_the_end_and_of_nothing_else,
-                                                set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_paused_one_hears_of_the_end_and_of_nothing_else, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(a_peer_that_says_no_more_may_be_sent_to, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(nobody_stays_for_a_peer_that_has_gone, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_resting_one_is_woken_once_a_millisecond, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(a_pause_outlasts_a_rest, set_up, tear_down),
