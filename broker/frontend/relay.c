@@ -6,6 +6,7 @@
 #include "backend/pool_notifier.h"
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/again.h"
 #include "track/audit.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
@@ -46,10 +47,11 @@ static void count_request(struct stats *s, const struct frame_piece *piece)
         }
 }
 
-/* Forwards a piece, and before it what the server must hear first. */
+/* Forwards a piece, and before it what the server must hear first. `lasts`: to the end of the loop's turn. */
 static void forward(struct relay *r, const struct track_request *request,
-                    const struct frame_piece *piece)
+                    const struct frame_piece *piece, bool lasts)
 {
+        void (*send)(struct stream *, const void *, size_t) = lasts ? stream_send : stream_send_copy;
         struct track_server *t = &r->server->track;
         struct bytes first, tell;
         bytes_init(&first, 0);
@@ -60,8 +62,7 @@ static void forward(struct relay *r, const struct track_request *request,
         send_own(server_stream(r->server), &first);
         tell_client(r, &tell);
         if (replaced < piece->size)
-                stream_send(server_stream(r->server), piece->data + replaced, piece->size - replaced);
-        count_request(r->stats, piece);
+                send(server_stream(r->server), piece->data + replaced, piece->size - replaced);
 }
 
 static void answer_sync(struct relay *r)
@@ -102,7 +103,24 @@ static enum relay_verdict request(struct relay *r, const struct frame_piece *pie
                 return RELAY_NEED_SERVER;
         if (piece->begins && turns_full(&r->server->track.turns))
                 return RELAY_FULL;
-        forward(r, &q, piece);
+        forward(r, &q, piece, true);
+        count_request(r->stats, piece);
+        return RELAY_MORE;
+}
+
+/* The client's messages that failed unseen, once more. Nothing but an answer was lacking when they were judged
+ * first, so nothing is now. */
+static enum relay_verdict requests_again(struct relay *r)
+{
+        struct track_server *t = &r->server->track;
+        struct track_request q;
+        struct frame_piece piece;
+        struct error e;
+        for (size_t at = 0; again_next(t, &at, &piece);) {
+                if (track_look(&r->track, t, &piece, &q, &e) != TRACK_FORWARD || (q.pins && !r->may_pin))
+                        return RELAY_BAD;
+                forward(r, &q, &piece, false);
+        }
         return RELAY_MORE;
 }
 
@@ -281,6 +299,8 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
         tell_client(r, &extra);
         if (v == TRACK_BAD)
                 return RELAY_BAD;
+        if (v == TRACK_SWALLOW && piece->type == 'Z')
+                return requests_again(r);
         if (v == TRACK_FORWARD && !r->muted) {
                 r->fatal |= last;
                 count_answer(r, piece);

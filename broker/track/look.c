@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/again.h"
 #include "track/audit.h"
 #include "track/named.h"
 #include "track/namesakes.h"
@@ -366,6 +367,8 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         /* A message that began without a server was swallowed, and is to its end. */
         if (!piece->begins)
                 return t ? TRACK_FORWARD : TRACK_SWALLOW;
+        if (t && again_waits(t))
+                return TRACK_WAIT;
         enum track_verdict v = look_begin(c, t, piece, out, e);
         out->pins &= ~c->pins.kinds;
         c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out, piece);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/again.h"
 #include "track/namesakes.h"
 #include "track/reading.h"
 #include "wire/compose.h"
@@ -83,7 +84,7 @@ static void make_room(struct track_server *t, struct bytes *out)
         if (!old)
                 return;
         compose_close(out, 'S', old->text->name);
-        change(t, TURN_FORGET, TURN_STATEMENT, (struct prepared_change){.text = old->text, .had = true});
+        change(t, TURN_FORGET, TURN_STATEMENT, (struct prepared_change){.text = old->text, .proved = old->proved, .had = true});
         prepared_remove(&t->prepared, old);
 }
 
@@ -101,49 +102,49 @@ static bool clear_place(struct track_server *t, struct text *x, struct bytes *ou
         return there;
 }
 
-static void note_parse(struct track_server *t, struct text *x)
+/* What the one before had proved, if there was one. */
+static uint64_t note_parse(struct track_server *t, struct text *x)
 {
         struct prepared_one *one = prepared_find(&t->prepared, x);
         if (!one)
                 one = prepared_add(&t->prepared, x);
         prepared_use(&t->prepared, one);
-        one->edition = text_edition(x);
+        uint64_t proved = one->proved;
+        one->proved = text_now(x);
         pend(t, one);
-}
-
-/* Is it there, and of use? */
-static struct prepared_one *find_fresh(const struct track_server *t, const struct text *x)
-{
-        struct prepared_one *one = prepared_find(&t->prepared, x);
-        return one && !prepared_old(one) ? one : NULL;
+        return proved;
 }
 
 /* The server has it, or will. */
-static void bring(struct track_server *t, struct text *x, struct bytes *out)
+static void bring(struct track_server *t, struct text *x, uint64_t since, struct bytes *out)
 {
-        struct prepared_one *one = find_fresh(t, x);
+        struct prepared_one *one = again_usable(t, x, since);
         if (one) {
                 prepared_use(&t->prepared, one);
+                again_use(t, one, since);
                 return;
         }
         bool had = clear_place(t, x, out);
         compose_named_parse(out, x->name, x->body, x->size);
-        note_parse(t, x);
-        change(t, TURN_NAMED, TURN_STATEMENT, (struct prepared_change){.text = x, .parse = true, .had = had});
+        uint64_t proved = note_parse(t, x);
+        change(t, TURN_NAMED, TURN_STATEMENT,
+               (struct prepared_change){.text = x, .proved = proved, .parse = true, .had = had});
 }
 
 /* ---- sending ---- */
 
 /* What the name means. If that was prepared under other parameters and must be parsed here now, it is
  * another statement from here on: others share the first. */
-static struct text *as_it_reads_now(struct track_client *c, const struct track_server *t, const char *name)
+static struct text *as_it_reads_now(struct track_client *c, const struct track_server *t, const char *name,
+                                    uint64_t *since)
 {
         struct statements *s = &c->statements;
-        struct text *x = statements_meaning(s, name);
-        if (!x || !x->key || find_fresh(t, x))
+        struct statement *one = statements_find(s, name);
+        struct text *x = statements_meant(s, one);
+        *since = x ? one->since : 0;
+        if (!x || !x->key || again_usable(t, x, *since))
                 return x;
         OWN(free) char *way = reading_of(c);
-        struct statement *one = statements_find(s, name);
         if (text_read_so(x, way) || one->pending)
                 return x;
         struct text *now = texts_share(s->texts, way, x->body, x->size, x->marks);
@@ -173,8 +174,9 @@ static void pend_name(struct track_client *c, const struct track_server *t, cons
 static size_t send_doomed(struct track_client *c, struct track_server *t, const char *name,
                           const struct frame_piece *piece, struct bytes *before)
 {
-        struct text *x = as_it_reads_now(c, t, name);
-        bring(t, x, before);
+        uint64_t since;
+        struct text *x = as_it_reads_now(c, t, name, &since);
+        bring(t, x, since, before);
         change(t, TURN_NAMED, TURN_CLIENT,
                (struct prepared_change){.name = own_string(name), .before = text_ref(x), .doomed = true});
         pend_name(c, t, name);
@@ -202,9 +204,11 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
                                : texts_alone(s->texts, marks);
         bool had = share && clear_place(t, x, before);
         put_head(piece, "", x->name, name, head, before);
-        note_parse(t, x);
+        uint64_t now = texts_tick(s->texts);
         struct prepared_change ch = {.name = own_string(name), .text = x, .parse = true, .had = had};
+        ch.proved = note_parse(t, x);
         ch.before = statements_put(s, name, x);         /* which holds x now */
+        statements_find(s, name)->since = now & STATEMENTS_CLOCK;
         pend_name(c, t, name);
         if (!share)
                 pin_alone(c, piece, head);
@@ -226,7 +230,6 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
                 s->bound_named = true;
                 s->bound_marks = x->marks;
         }
-        bring(t, x, before);
         put_head(piece, portal, x->name, name, head, before);
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
         return head;
@@ -235,7 +238,6 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
 static size_t send_describe(struct track_server *t, struct text *x, const char *name,
                             const struct frame_piece *piece, struct bytes *before)
 {
-        bring(t, x, before);
         put_head(piece, "S", x->name, name, piece->size, before);
         turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
         return piece->size;
@@ -280,9 +282,12 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
         const char *name = name_in(piece);
         if (piece->type == 'P')
                 return send_parse(c, t, marks, name, piece, before);
-        struct text *x = as_it_reads_now(c, t, name);
+        uint64_t since;
+        struct text *x = as_it_reads_now(c, t, name, &since);
         if (!x)
                 return send_unknown(c, t, name, piece, before);
+        if (piece->type != 'C')
+                bring(t, x, since, before);
         if (piece->type == 'B')
                 return send_bind(c, t, x, name, piece, before);
         if (piece->type == 'D')
@@ -366,6 +371,8 @@ static void take_back(struct track_client *c, struct track_server *t, uint32_t i
                 prepared_add(&t->prepared, ch->text);
         else if (!ch->parse && ch->text && ch->had && (again = prepared_next(&t->prepared, n, ch->text, true)))
                 again->had = true;
+        if (ch->had)
+                prepared_unproved(&t->prepared, n, ch);
         if (c && ch->name) {
                 text_unref(statements_put(&c->statements, ch->name, TAKE(ch->before)));
                 settle_name(c, ch->name);

@@ -74,6 +74,14 @@ struct prepared_one *prepared_oldest(const struct prepared *p)
         return NULL;
 }
 
+void prepared_doubt(struct prepared *p)
+{
+        size_t at = 0;
+        void *one;
+        while (p->there && map_next(p->there, &at, NULL, &one))
+                ((struct prepared_one *) one)->proved = 0;
+}
+
 void prepared_clear(struct prepared *p)
 {
         struct prepared_one *one;
@@ -115,6 +123,16 @@ struct prepared_change *prepared_next(const struct prepared *p, uint32_t i, cons
                         return ch;
         }
         return NULL;
+}
+
+void prepared_unproved(struct prepared *p, uint32_t i, const struct prepared_change *ch)
+{
+        struct prepared_change *again = ch->text ? prepared_next(p, i, ch->text, true) : NULL;
+        struct prepared_one *one = ch->text && !again ? prepared_find(p, ch->text) : NULL;
+        if (again)
+                again->proved = ch->proved;
+        else if (one)
+                one->proved = ch->proved;
 }
 
 struct prepared_change prepared_answered(struct prepared *p)

@@ -14,7 +14,7 @@ struct prepared_one {
         struct list link;               /* of `recent` */
         struct text *text;
         uint32_t pending, batch;        /* changes not answered yet; the batch of the last */
-        uint32_t edition;               /* of its text, when it was parsed */
+        uint64_t proved;                /* by the texts' clock: till then it gave what a new Parse would have given; 0: never */
         bool seen;                      /* by whoever walks over changes */
 };
 
@@ -23,6 +23,7 @@ struct prepared_change {
         char *name;                     /* the client's; NULL: the broker's own business */
         struct text *before;            /* what the client's name meant, NULL: nothing */
         struct text *text;              /* that is parsed or closed on the server; NULL: none */
+        uint64_t proved;                /* as what the server had before */
         bool parse;                     /* else closed */
         bool had;                       /* the server had it before */
         bool doomed;                    /* it must fail: the client has that name already */
@@ -41,11 +42,6 @@ void prepared_init(struct prepared *p);
 void prepared_free(struct prepared *p);
 /* NULL: the server does not have it. */
 struct prepared_one *prepared_find(const struct prepared *p, const struct text *x);
-/* It may have been parsed before a table was changed, and can be parsed again. */
-static inline bool prepared_old(const struct prepared_one *one)
-{
-        return one->text->key && one->edition != text_edition(one->text);
-}
 /* It is used: it goes last when room is needed. */
 void prepared_use(struct prepared *p, struct prepared_one *one);
 /* It is being parsed; it was not there. */
@@ -53,6 +49,10 @@ struct prepared_one *prepared_add(struct prepared *p, struct text *x);
 void prepared_remove(struct prepared *p, struct prepared_one *one);
 /* The one to close for room, NULL: there is room, or all are in use. */
 struct prepared_one *prepared_oldest(const struct prepared *p);
+/* A table has changed under one of them, nobody knows which. */
+void prepared_doubt(struct prepared *p);
+/* A change was skipped: what was there before has not proved more, up to the first from the `i`th on that parses it. */
+void prepared_unproved(struct prepared *p, uint32_t i, const struct prepared_change *ch);
 /* All that is not pending is gone: DEALLOCATE ALL. */
 void prepared_clear(struct prepared *p);
 /* A change is being sent: takes its references. */

@@ -28,6 +28,7 @@ void track_server_init(struct track_server *t, struct settings *reported)
         t->reported = reported;
         t->applied = settings_new();
         bytes_init(&t->audit_row, TRACK_AUDIT_MAX);
+        bytes_init(&t->again.batch, 0);
 }
 
 void track_server_free(struct track_server *t)
@@ -38,6 +39,8 @@ void track_server_free(struct track_server *t)
         settings_unref(t->applied);
         settings_unref(t->aligned);
         bytes_free(&t->audit_row);
+        bytes_free(&t->again.batch);
+        text_unref(t->again.tried);
         free(t->restore_reason);
         memset(t, 0, sizeof *t);
 }

@@ -16,11 +16,30 @@
 #define TRACK_AUDIT_MAX 65536           /* bytes of an answer */
 #define TRACK_SETTINGS_MAX 65536        /* bytes that a server reports, or a client wants everywhere */
 
+/* The client's messages in a batch, as long as it may be done again: see again.h. */
+struct track_again {
+        enum again_state {
+                AGAIN_NOT,              /* it may not */
+                AGAIN_BEGUN,            /* nothing that could fail so has been sent */
+                AGAIN_KEPT,             /* something has */
+                AGAIN_SENT,             /* with its Sync, and nothing behind that */
+                AGAIN_FAILED,           /* and the client has not heard of that */
+                AGAIN_DUE               /* it is to be sent again, or being sent */
+        } state;
+        bool executed;                  /* an Execute is among them */
+        uint8_t last;                   /* the type of the last */
+        struct bytes batch;
+        size_t from;                    /* FAILED, DUE: where in it what failed is */
+        struct text *tried;             /* again_use(): may be older here than what the client counts on ... */
+        uint64_t proved;                /* ... and how old */
+};
+
 struct track_server {
         struct turns turns;
         struct prepared prepared;
         char status;                    /* of the last ReadyForQuery: 'I', 'T', 'E' */
         uint8_t verdict;                /* on the message that is coming, an enum track_verdict */
+        struct track_again again;
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool inside;                    /* a client's message was sent in part */

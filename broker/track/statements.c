@@ -58,8 +58,16 @@ struct statement *statements_find(const struct statements *s, const char *name)
 
 struct text *statements_meaning(const struct statements *s, const char *name)
 {
-        const struct statement *one = statements_find(s, name);
-        return one && !one->freed && (!s->barrier || one->barriers == s->barriers) ? one->text : NULL;
+        return statements_meant(s, statements_find(s, name));
+}
+
+void statements_doubt(struct statements *s)
+{
+        size_t at = 0;
+        void *one;
+        uint64_t now = texts_tick(s->texts);
+        while (s->by_name && map_next(s->by_name, &at, NULL, &one))
+                ((struct statement *) one)->since = now & STATEMENTS_CLOCK;
 }
 
 static bool is_alone(const struct text *x)

@@ -20,10 +20,12 @@
 /* A name of the client's. */
 struct statement {
         struct text *text;              /* NULL: closed, and that is not answered yet */
-        uint32_t pending, batch;        /* changes not answered; the server's batch of the last */
+        uint64_t since : 48;            /* by the texts' clock: the client may count on what it gives from then on */
+        uint64_t pending : 14;          /* changes not answered: no more than turns count */
+        uint64_t seen : 1;              /* by whoever walks over changes */
+        uint64_t freed : 1;             /* a DEALLOCATE of it was sent, and is not answered */
+        uint32_t batch;                 /* the server's, of the last change */
         uint32_t barriers;              /* of the client's, when it got its meaning */
-        bool seen;                      /* by whoever walks over changes */
-        bool freed;                     /* a DEALLOCATE of it was sent, and is not answered */
 };
 
 /* Names in DEALLOCATEs that were sent and are not answered. */
@@ -59,6 +61,7 @@ struct statements {
 };
 
 #define STATEMENTS_MAX 10000            /* names of one client */
+#define STATEMENTS_CLOCK ((1ULL << 48) - 1)
 
 void statements_init(struct statements *s);
 void statements_free(struct statements *s);
@@ -78,6 +81,12 @@ static inline bool statements_share(const struct statements *s, const struct fra
 struct statement *statements_find(const struct statements *s, const char *name);
 /* What it means by the time the server gets to what is sent now; NULL: nothing. */
 struct text *statements_meaning(const struct statements *s, const char *name);
+static inline struct text *statements_meant(const struct statements *s, const struct statement *one)
+{
+        return one && !one->freed && (!s->barrier || one->barriers == s->barriers) ? one->text : NULL;
+}
+/* The client hears that a table has changed under one of them, nobody knows which: it counts on no older plan. */
+void statements_doubt(struct statements *s);
 /* What the name means from now on (takes the reference, NULL: nothing); the one that it meant is the caller's. */
 struct text *statements_put(struct statements *s, const char *name, struct text *x);
 /* Forgets the name if it means nothing and nothing of it is pending. */

@@ -10,7 +10,7 @@ struct texts {
         struct map *shared;             /* key -> struct text, not held */
         uint64_t last;                  /* number of the newest */
         size_t alone;
-        uint32_t edition;
+        uint64_t clock;
         size_t size;                    /* bytes of the shared ones, as they are here: twice */
 };
 
@@ -30,14 +30,14 @@ void texts_free(struct texts *t)
         free(t);
 }
 
-void texts_outdated(struct texts *t)
+uint64_t texts_tick(struct texts *t)
 {
-        t->edition++;
+        return ++t->clock;
 }
 
-uint32_t text_edition(const struct text *x)
+uint64_t text_now(const struct text *x)
 {
-        return x->texts->edition;
+        return x->texts->clock;
 }
 
 bool texts_room(const struct texts *t)

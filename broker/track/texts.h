@@ -30,10 +30,9 @@ struct text {
 
 struct texts *texts_new(void);
 void texts_free(struct texts *t);       /* no text may be held; NULL is fine */
-/* "cached plan must not change result type": what servers have of these texts was prepared before a table was
- * changed, or may have been. Each is parsed again when it is next used. */
-void texts_outdated(struct texts *t);
-uint32_t text_edition(const struct text *x);            /* another number after each of these */
+/* Their clock: it goes on when a client has something prepared, or learns that it must be prepared anew. */
+uint64_t texts_tick(struct texts *t);
+uint64_t text_now(const struct text *x);
 bool texts_room(const struct texts *t); /* for another one */
 /* The text whose Parse message has this body, read in this `way`, NULL: in one that nobody knows, so that it
  * is shared with no other Parse; the caller holds it. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/expect.h"
 #include "base/own.h"
+#include "track/again.h"
 #include "track/audit.h"
 #include "track/named.h"
 #include "track/restore.h"
@@ -18,6 +19,7 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
 {
         expect(track_quiet(t));
         memset(&t->span, 0, sizeof t->span);
+        again_drop(t);
         t->prepared.max = c->statements.max;
         statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
@@ -54,7 +56,7 @@ bool track_holds(const struct track_client *c)
 
 bool track_settling(const struct track_client *c, const struct track_server *t)
 {
-        return c->holding || c->ready_owed || (c->awaits && turns_will_end(&t->turns));
+        return c->holding || c->ready_owed || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
 }
 
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out)
@@ -198,8 +200,10 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 if (t->turns.count == 0)
                         named_settle(c, t);
                 if (!track_quiet(t))
-                        return TRACK_FORWARD;
+                        return t->again.state == AGAIN_FAILED ? TRACK_BAD : TRACK_FORWARD;
                 settle(c, t);
+                if (again_ready(t))
+                        return TRACK_SWALLOW;
                 if (!audit_pressing(c) || t->inside)
                         return TRACK_FORWARD;
                 c->ready_owed++;
@@ -264,16 +268,17 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
         bool changes = extended && turns_change_unnamed(turns, false);
+        bool stale = c && owner == TURN_CLIENT && stale_plan(piece), again = stale && again_failed(c, t);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
         /* A Query comes behind it all the same, and has an answer of its own. */
         bool own = extended && turns->count > 0 && turns_owner(turns) == TURN_STATEMENT;
         bool clients = c && !restoring && owner != TURN_AUDIT && !own;
-        bool renamed = clients && change && named_error(c, t, true, piece, extra);
+        bool renamed = clients && !again && change && named_error(c, t, true, piece, extra);
         undo_changes(c, t, change);
         /* By now it has the name again, though its Close was sent behind what failed. */
-        if (clients && !change)
+        if (clients && !again && !change)
                 renamed = named_error(c, t, false, piece, extra);
         if (restoring)
                 restore_refused(t, piece);
@@ -282,14 +287,18 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         t->span.error = true;
         if (extended && c->statements.dropped == t->prepared.batch - turns_syncs(turns))
                 named_settle(c, t);     /* what was to DEALLOCATE is skipped */
-        if (stale_plan(piece))
-                texts_outdated(c->statements.texts);
+        if (!again)
+                again_refused(t);
+        if (stale && !again) {
+                statements_doubt(&c->statements);
+                prepared_doubt(&t->prepared);
+        }
         /* The last Parse of the unnamed statement failed or was skipped. */
         if (unnamed && !turns_have(turns, TURN_UNNAMED))
                 track_drop_unnamed(c);
         if (changes && !turns_change_unnamed(turns, true))
                 statements_go(&c->statements);
-        return renamed ? TRACK_SWALLOW : TRACK_FORWARD;
+        return renamed || again ? TRACK_SWALLOW : TRACK_FORWARD;
 }
 
 /* A Sync that was sent ahead of the COPY is ignored: what ends the transaction is still to come. */

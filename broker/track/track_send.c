@@ -2,6 +2,7 @@
 #include "track/track_parts.h"
 
 #include <string.h>
+#include "track/again.h"
 #include "track/named.h"
 #include "wire/compose.h"
 #include "wire/request.h"
@@ -165,6 +166,7 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
                         look_continue(c, t, piece);
                 return 0;
         }
+        again_sent(t, piece, r->named, r->portal);
         if (strchr("PBDEC", piece->type))
                 t->unsynced = true;
         if (r->named)

@@ -104,6 +104,17 @@ uint32_t turns_syncs(const struct turns *t)
         return n;
 }
 
+uint32_t turns_of_batch(const struct turns *t)
+{
+        uint32_t n = 0;
+        if (t->count == 0 || owner_at(t, 0) != TURN_CLIENT || owner_at(t, t->count - 1) != TURN_CLIENT ||
+            kind_at(t, t->count - 1) != TURN_SYNC || turns_syncs(t) > 1)
+                return 0;
+        for (uint32_t i = 0; i < t->count; i++)
+                n += owner_at(t, i) == TURN_CLIENT;
+        return n;
+}
+
 bool turns_change_unnamed(const struct turns *t, bool all)
 {
         for (uint32_t i = 0; i < t->count && (all || kind_at(t, i) != TURN_SYNC); i++) {

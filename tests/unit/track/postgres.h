@@ -38,6 +38,7 @@ struct pg_statement {
         bool there;
         char name[32];
         char sql[PG_TEXT];
+        unsigned altered;               /* how often tables had been, when it was parsed */
 };
 
 struct pg_portal {
@@ -72,6 +73,7 @@ struct pg {
         uint8_t reset_value[PG_SETTINGS], reported[PG_SETTINGS];
         bool eager;                     /* reports at once, as servers before 14 do */
         int version;
+        const unsigned *altered;        /* how often tables have been; NULL: it makes its plans anew by itself */
         int borrower;                   /* whose statements may be run; -1 anyone's */
         unsigned *ledger;               /* rows committed, by owner */
         int owner;                      /* of the open transaction's rows */
@@ -105,8 +107,8 @@ static inline void pg_say_fields(struct pg *p, char type, const char *severity, 
                                  const char *text)
 {
         char fields[400];
-        int n = snprintf(fields, sizeof fields, "S%s%cV%s%cC%s%cM%s%c", severity, 0, severity, 0, state,
-                         0, text, 0);
+        int n = snprintf(fields, sizeof fields, "S%s%cV%s%cC%s%cM%s%cR%s%c", severity, 0, severity, 0, state,
+                         0, text, 0, strcmp(state, "0A000") == 0 ? "RevalidateCachedQuery" : "other", 0);
         pg_say(p, type, fields, (size_t) n + 1);
 }
 
@@ -314,6 +316,11 @@ static inline unsigned pg_place(const char *name)
         return *name == '1';
 }
 
+static inline bool pg_stale(const struct pg *p, const struct pg_statement *s)
+{
+        return p->altered && *s->name && s->altered != *p->altered && pg_returns_rows(s->sql);
+}
+
 static inline bool pg_parse(struct pg *p, const char *name, const char *sql)
 {
         struct pg_statement *s = pg_named(p, name);
@@ -331,6 +338,7 @@ static inline bool pg_parse(struct pg *p, const char *name, const char *sql)
                 return pg_fail_named(p, "42P05", name, "already exists");
         s->there = true;
         snprintf(s->sql, sizeof s->sql, "%s", sql);
+        s->altered = p->altered ? *p->altered : 0;
         pg_say(p, '1', NULL, 0);
         return true;
 }
@@ -346,6 +354,8 @@ static inline bool pg_bind(struct pg *p, const char *portal, const char *name)
                 return pg_fail(p, "25P02", "aborted");
         if (*portal && o->there)
                 return pg_fail(p, "42P03", "exists");
+        if (pg_stale(p, s))
+                return pg_fail(p, "0A000", "cached plan must not change result type");
         *o = (struct pg_portal){.there = true};
         memcpy(o->sql, s->sql, sizeof o->sql);
         pg_say(p, '2', NULL, 0);
@@ -367,6 +377,8 @@ static inline bool pg_describe(struct pg *p, char kind, const char *name)
                 return pg_fail(p, "25P02", "aborted");
         if (kind == 'S')
                 pg_say(p, 't', "\0\0", 2);
+        if (kind == 'S' && pg_stale(p, s))
+                return pg_fail(p, "0A000", "cached plan must not change result type");
         if (pg_returns_rows(sql))
                 pg_say_columns(p);
         else

@@ -572,14 +572,14 @@ static void what_can_not_be_prepared_again_is_not_there(void **state)
 {
         (void) state;
         prepare("s1", "SELECT * FROM t");
-        texts_outdated(s.texts);
+        prepared_doubt(&s.t.prepared);
         run("s1");
         sent_first(&s);
         assert_string_equal(says(&s, "3 E ZI"), "sff");
         run("s1");
         assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT * FROM t B");
         says(&s, "1 2 C:SELECT_1 ZI");
-        texts_outdated(s.texts);
+        prepared_doubt(&s.t.prepared);
         done(&s, "SET DateStyle = 'ISO, DMY'", "C:SET S:DateStyle=ISO,_DMY ZI");
         run("s1");                      /* it would be read otherwise now */
         assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT * FROM t B");

@@ -8,6 +8,7 @@
 #define PGB_TEST_WORLD_H
 
 #include "postgres.h"
+#include "track/again.h"
 #include "track/audit.h"
 #include "track/track.h"
 #include "wire/compose.h"
@@ -37,6 +38,7 @@ struct world_client {
         struct pg direct;
         uint8_t told[PG_SETTINGS], told_directly[PG_SETTINGS];
         bool listened;                  /* LISTEN was sent */
+        bool altered;                   /* tables have been, since it came */
         bool loose;                     /* its settings may differ from here on: see world_judge() */
         bool diverged;                  /* its replies may, too */
         bool waiting;
@@ -49,7 +51,8 @@ struct world {
         struct texts *texts;
         unsigned ledger[PG_OWNERS], ledger_directly[PG_OWNERS];
         int lives, turn, version;
-        unsigned lent, cleaned, closed, audits, heard, held;    /* how much has happened */
+        unsigned altered;               /* how often tables have been */
+        unsigned lent, cleaned, closed, audits, heard, held, again;    /* how much has happened */
 };
 
 /* ---- servers ---- */
@@ -74,6 +77,7 @@ static inline void world_server_open(struct world *w, struct world_server *s)
         pg_init(&s->pg, w->version++ % 3, NULL);
         s->pg.eager = w->version & 4;
         s->pg.ledger = w->ledger;
+        s->pg.altered = &w->altered;
         s->pg.borrower = PG_OWNERS;     /* nobody's statements */
         track_server_init(&s->track, world_reported(&s->pg));
 }
@@ -361,15 +365,44 @@ static inline struct world_client *world_borrower(struct world *w, const struct 
         return NULL;
 }
 
+/* The direct PostgreSQL makes its plans anew. Here a client may hear that one is stale: not if it came when no
+ * table was altered any more, and sent its batch in one write. */
+static inline void world_stale(struct world_client *c, const struct frame_piece *piece, enum again_state before)
+{
+        struct reply_error e;
+        if (piece->type != 'E' || reply_error(frame_payload(piece), frame_payload_size(piece), &e) != FRAME_READY ||
+            strcmp(e.sqlstate, "0A000") != 0)
+                return;
+        expect(c->altered || before != AGAIN_SENT);
+        c->diverged = true;
+}
+
+static inline void world_again(struct world *w, struct world_client *c, struct world_server *s)
+{
+        struct track_request q;
+        struct error e;
+        struct frame_piece piece;
+        w->again += s->track.again.state == AGAIN_DUE;
+        for (size_t at = 0; again_next(&s->track, &at, &piece);) {
+                expect(track_look(&c->track, &s->track, &piece, &q, &e) == TRACK_FORWARD);
+                world_forward(c, &q, &piece);
+        }
+}
+
 /* False: the server can't be trusted any more. */
-static inline bool world_reply(struct world_client *c, struct world_server *s,
+static inline bool world_reply(struct world *w, struct world_client *c, struct world_server *s,
                                const struct frame_piece *piece)
 {
         struct bytes extra;
         bytes_init(&extra, 0);
+        enum again_state before = s->track.again.state;
         enum track_verdict v = track_reply(c ? &c->track : NULL, &s->track, piece, &extra);
         if (c)
                 world_send(&c->heard, &extra);
+        if (v == TRACK_FORWARD)
+                world_stale(c, piece, before);
+        else if (v == TRACK_SWALLOW && c && piece->type == 'Z')
+                world_again(w, c, s);
         if (v == TRACK_FORWARD)
                 bytes_append(&c->heard, piece->data, piece->size);
         bytes_free(&extra);
@@ -413,7 +446,7 @@ static inline void world_read_server(struct world *w, struct world_server *s, si
                 expect(v != FRAME_BAD);
                 if (v == FRAME_SHORT)
                         break;
-                if (!world_reply(c, s, &piece)) {
+                if (!world_reply(w, c, s, &piece)) {
                         /* The one thing that can't be told from outside: a COPY failed, and there
                          * are requests of which one doesn't know whether it had read them. */
                         expect(c && c->direct.copy_doubt);

@@ -6,11 +6,13 @@
  *   B c p n  Bind                  D c k n  Describe (k: S, P)       C c k n  Close
  *   E c p m  Execute, m rows       S c      Sync        H c  Flush   F c      FunctionCall
  *   x c t    Parse, Bind, Describe, Execute, Sync        y c t    the same without Describe and Sync
+ *   z c n    Bind, Describe, Execute, Sync        Z c n    the same without Describe
  *   d c v    CopyData (! is bad)   k c      CopyDone    f c  CopyFail
  *   r c m    the broker reads m * 16 bytes of the client's, 9: all
  *   s j      server j processes a message               w j m    the broker reads of the server's
  *   X c u    the client vanishes, another one comes, with start parameters u
- *   N j      a notification        V j      a changed parameter       .        all is done */
+ *   N j      a notification        V j      a changed parameter       .        all is done
+ *   A        tables are altered: what named statements return is not what it was */
 #ifndef PGB_TEST_WORLD_ACT_H
 #define PGB_TEST_WORLD_ACT_H
 
@@ -235,6 +237,12 @@ static inline void world_client_act(struct world_script *s, struct world_client 
                 world_parse(s, c, op == 'l', true, &b);
         } else if (op == 'x' || op == 'y') {
                 world_whole(s, c, op == 'x', &b);
+        } else if (op == 'z' || op == 'Z') {
+                world_bind(c, 0, world_digit(s), &b);
+                if (op == 'z')
+                        world_target(c, 'D', false, 0, &b);
+                world_execute(c, 0, 0, &b);
+                world_say(c, &b, 'S', NULL, 0);
         } else if (op == 'B') {
                 unsigned portal = world_digit(s);
                 world_bind(c, portal, world_digit(s), &b);
@@ -376,12 +384,18 @@ static inline void world_server_act(struct world *w, struct world_script *s, uin
 
 static inline void world_act(struct world *w, struct world_script *s)
 {
-        static const char ops[] = "QLPlBDECSHFxydkfrswXNV.";
+        static const char ops[] = "QLPlBDECSHFxydkfrswXNV.AzZ";
         uint8_t op = world_byte(s);
         if (!strchr(ops, op) || !op)
                 op = (uint8_t) ops[op % (sizeof ops - 1)];
         if (op == '.') {
                 world_drain(w);
+                return;
+        }
+        if (op == 'A') {
+                w->altered++;
+                for (int i = 0; i < WORLD_CLIENTS; i++)
+                        w->client[i].altered = true;
                 return;
         }
         if (strchr("swNV", op)) {
