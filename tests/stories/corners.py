@@ -315,24 +315,6 @@ class Statements(OneEnvironment):
                     self.assertEqual(each.collect().error.sqlstate, "26000")
                 self.until(lambda: daemon.show("PINS") == [], "nobody to be pinned")
 
-    def test_when_a_table_has_changed_a_statement_fails_once(self):
-        run = protocol.bind((), "all") + protocol.execute() + protocol.sync()
-        with self.world(pool_size=2) as world:
-            daemon = self.watch(world.start())
-            with daemon.connect() as free, daemon.connect() as pinned:
-                free.query("CREATE TABLE changing (a int)")
-                pinned.query("LISTEN somewhere")
-                for client in (free, pinned):
-                    client.send(protocol.parse("SELECT * FROM changing", "all") + protocol.sync() + run)
-                    client.answer()
-                    client.answer()
-                free.query("ALTER TABLE changing ADD b int")
-                free.send(run)
-                self.assertEqual(free.collect().error.sqlstate, "0A000")
-                for client in (free, pinned, free, pinned):     # what one has learnt holds for all servers
-                    client.send(run)
-                    self.assertEqual(client.answer().tags, ["SELECT 0"])
-
     def test_a_row_description_larger_than_any_buffer_stays_whole(self):
         columns = ", ".join(f"1 AS {'c' * 55}{number}" for number in range(1600))
         with self.world(pool_size=1) as world:

@@ -1,0 +1,321 @@
+"""A table changes under statements that were prepared before: who is misled by nothing does not hear of it."""
+import asyncio
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import protocol
+import story
+from protocol import bind, close, describe, execute, flush, parse, query, sync
+from world import OneEnvironment
+
+ALL = "SELECT * FROM t"
+STALE = "0A000"
+
+
+def run(name="all"):
+    """As libpq executes a prepared statement: it describes what it executes."""
+    return bind((), name) + describe() + execute() + sync()
+
+
+def blind(name="all"):
+    """As a driver does that remembers what the statement returns."""
+    return bind((), name) + execute() + sync()
+
+
+def kinds(client, upto="Z"):
+    return "".join(kind for kind, _ in client.read_until(upto))
+
+
+def fault(client):
+    """The SQLSTATE of the error up to ReadyForQuery."""
+    error = client.collect().error
+    return error and error.sqlstate
+
+
+class StalePlans(OneEnvironment):
+    def table(self, **pool):
+        """A broker with a table t of one column and one row, made by the login itself."""
+        world = self.enterContext(self.world(**{"pool_size": 1, **pool}))
+        daemon = self.watch(world.start())
+        environment = world.environments["prod"]
+        self.role = environment.role
+        self.direct = lambda sql: self.server.sql(sql, environment.database, environment.role, environment.password)
+        self.direct("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        return daemon
+
+    def prepare(self, client, sql=ALL, name="all"):
+        client.send(parse(sql, name) + sync())
+        client.answer()
+
+    def add_column(self, name="b"):
+        self.direct(f"ALTER TABLE t ADD {name} int DEFAULT 2")
+
+    # ---- unseen ----
+
+    def test_who_describes_what_it_executes_sees_the_new_columns_and_no_error(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            client.send(run())
+            self.assertEqual(client.answer().columns, ["a"])
+            self.add_column()
+            client.send(run())
+            self.assertEqual(kinds(client), "2TDCZ")
+            client.send(run())
+            self.assertEqual(client.answer().dicts(), [{"a": "1", "b": "2"}])
+
+    def test_what_was_answered_before_is_not_answered_twice(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            self.add_column()
+            client.send(parse("SELECT 1", "one") + close("S", "nothing") + describe("S", "one") + flush() + run())
+            self.assertEqual(kinds(client), "13tT2TDCZ")
+            self.add_column("c")
+            client.send(describe("S", "all") + sync())
+            self.assertEqual(kinds(client), "tEZ")      # half of its answer is there by then
+            client.send(describe("S", "all") + sync())
+            self.assertEqual(kinds(client), "tTZ")
+
+    def test_a_pipeline_is_done_again_if_its_first_fails(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            self.prepare(client, "INSERT INTO t VALUES (10) RETURNING *", "more")
+            self.add_column()
+            both = bind((), "more") + describe() + execute() + bind((), "all") + describe() + execute() + sync()
+            client.send(both)
+            self.assertEqual(kinds(client), "2TDC2TDDCZ")
+            self.assertEqual(client.query("SELECT count(*) FROM t").value(), "2")
+
+    def test_what_is_asked_meanwhile_waits_behind_it(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            for number in range(20):
+                self.add_column(f"b{number}")
+                client.send(run())
+                client.send(query("SELECT 'behind'"))
+                first = client.collect()
+                if first.error:                         # it came so early that it was sent on at once
+                    self.assertEqual(first.error.sqlstate, STALE)
+                else:
+                    self.assertEqual(len(first.columns), number + 2)
+                self.assertEqual(client.answer().value(), "behind")
+
+    def test_a_parameter_in_text_may_be_of_another_type_now(self):
+        with self.table().connect() as client:
+            self.prepare(client, "SELECT * FROM t WHERE a = $1")
+            self.direct("ALTER TABLE t ALTER a TYPE bigint")
+            client.send(bind(("1",), "all") + describe() + execute() + sync())
+            self.assertEqual(client.answer().rows, [("1",)])
+
+    # ---- prepared after the table was changed ----
+
+    def test_who_prepares_after_the_change_hears_nothing_of_what_others_prepared_before(self):
+        daemon = self.table(pool_size=2)
+        with daemon.connect() as old, daemon.connect() as new, daemon.connect() as holder:
+            self.both_have_it(old, holder)
+            self.add_column()
+            holder.query("BEGIN")                       # new prepares on one server ...
+            self.prepare(new)
+            here = self.backend(new)
+            new.send(blind())
+            self.assertEqual(new.answer().rows, [("1", "2")])
+            old.query("BEGIN")                          # ... and executes on the other
+            holder.query("COMMIT")
+            self.assertNotEqual(self.backend(new), here)
+            new.send(blind())
+            self.assertEqual(new.answer().rows, [("1", "2")])
+
+    def test_nor_within_a_transaction(self):
+        daemon = self.table(pool_size=2)
+        with daemon.connect() as old, daemon.connect() as new, daemon.connect() as holder:
+            self.both_have_it(old, holder)
+            self.add_column()
+            holder.query("BEGIN")
+            self.prepare(new)
+            here = self.backend(new)
+            old.query("BEGIN")
+            holder.query("COMMIT")
+            new.query("BEGIN")
+            self.assertNotEqual(self.backend(new), here)
+            new.send(blind())
+            self.assertEqual(new.answer().rows, [("1", "2")])
+            new.query("COMMIT")
+
+    def both_have_it(self, one, other):
+        """Each of two servers has the statement, prepared before the change."""
+        for client in (one, other):
+            self.prepare(client)
+        other.query("BEGIN")
+        for client in (one, other):
+            client.send(blind())
+            client.answer()
+        other.query("COMMIT")
+        one.query("BEGIN")
+        other.send(blind())
+        other.answer()
+        one.query("COMMIT")
+
+    # ---- as on a direct connection ----
+
+    def test_who_remembers_what_a_statement_returns_hears_that_it_has_changed_and_each_hears_it(self):
+        daemon = self.table(pool_size=2)
+        with daemon.connect() as one, daemon.connect() as other:
+            self.both_have_it(one, other)
+            self.add_column()
+            one.query("BEGIN")                          # each on a server of its own
+            other.send(blind())
+            self.assertEqual(fault(other), STALE)
+            other.query("BEGIN")
+            one.query("COMMIT")
+            one.send(blind())
+            self.assertEqual(fault(one), STALE)
+            other.query("COMMIT")
+            for client in (one, other, one, other):
+                client.send(blind())
+                self.assertEqual(client.answer().rows, [("1", "2")])
+
+    def test_binary_parameters_are_not_taken_for_another_type(self):
+        with self.table().connect() as client:
+            self.prepare(client, "SELECT * FROM t WHERE a = $1")
+            self.direct("ALTER TABLE t ALTER a TYPE float4")
+            in_binary = protocol.message("B", b"\0all\0" + b"\0\1\0\1" + b"\0\1" + b"\0\0\0\4\0\0\0\1" + b"\0\0")
+            client.send(in_binary + describe() + execute() + sync())
+            self.assertEqual(fault(client), STALE)
+
+    def test_within_a_transaction_the_error_is_heard(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            self.add_column()
+            client.query("BEGIN")
+            client.send(run())
+            self.assertEqual(fault(client), STALE)
+            client.query("ROLLBACK")
+            client.send(run())
+            self.assertEqual(client.answer().columns, ["a", "b"])
+
+    def test_after_something_was_executed_the_error_is_heard_and_nothing_is_done_twice(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            self.prepare(client, "INSERT INTO t VALUES (10)", "more")
+            self.direct("CREATE SEQUENCE taken")
+            self.prepare(client, "SELECT nextval('taken')", "next")
+            self.add_column()
+            for name in ("more", "next"):
+                client.send(bind((), name) + describe() + execute() + run())
+                seen = client.read_until("Z")
+                self.assertEqual(seen[-2][0], "E")
+                self.assertEqual(protocol.error_fields(seen[-2][1])["C"], STALE)
+                client.send(run())
+                client.answer()
+                self.add_column(f"c_{name}")
+            self.assertEqual(client.query("SELECT count(*) FROM t").value(), "1")
+            self.assertEqual(client.query("SELECT last_value FROM taken").value(), "1")
+
+    def test_with_another_batch_behind_it_the_error_is_heard_and_the_order_is_right(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            self.add_column()
+            client.send(run() + parse("INSERT INTO t VALUES (3)") + bind() + execute() + sync() + query("SELECT 'last'"))
+            self.assertEqual(fault(client), STALE)
+            self.assertEqual(client.answer().tags, ["INSERT 0 1"])
+            self.assertEqual(client.answer().value(), "last")
+            self.assertEqual(client.query("SELECT count(*) FROM t").value(), "2")
+
+    def test_what_fails_again_is_heard(self):
+        with self.table().connect() as client:
+            self.prepare(client, "SELECT *, 1/(a - 1) FROM t")
+            self.direct("ALTER TABLE t ADD b int")
+            client.send(run())
+            self.assertEqual(fault(client), "22012")
+            self.prepare(client, "SELECT * FROM t", "whole")
+            self.direct("DROP TABLE t")
+            client.send(run("whole"))
+            self.assertEqual(fault(client), "42P01")
+            self.assertEqual(client.query("SELECT 'alive'").value(), "alive")
+
+    def test_a_batch_whose_Sync_comes_late_is_the_clients_to_hear(self):
+        with self.table().connect() as client:
+            self.prepare(client)
+            self.add_column()
+            client.send(bind((), "all") + describe() + execute() + flush())
+            self.assertEqual(kinds(client, "E"), "E")
+            client.send(sync())
+            self.assertEqual(kinds(client), "Z")
+
+    def test_a_batch_too_long_to_keep_is_the_clients_to_hear(self):
+        with self.table().connect() as client:
+            self.prepare(client, "SELECT *, length($1) FROM t")
+            self.add_column()
+            client.send(bind(("x" * 20000,), "all") + describe() + execute() + sync())
+            self.assertEqual(fault(client), STALE)
+            client.send(bind(("x" * 20000,), "all") + describe() + execute() + sync())
+            self.assertEqual(client.answer().rows, [("1", "2", "20000")])
+
+    # ---- in the middle of it ----
+
+    def test_a_client_that_leaves_meanwhile_is_missed_by_nobody(self):
+        daemon = self.table(pool_size=2)
+        for number in range(10):
+            client = daemon.connect()
+            self.prepare(client)
+            self.add_column(f"b{number}")
+            client.send(run())
+            client.close(politely=number % 2)
+        with daemon.connect() as other:
+            self.assertEqual(other.query("SELECT count(*) FROM t").value(), "1")
+        self.until(lambda: daemon.pool()["sv_active"] == 0, "all servers to be given back")
+
+    def test_a_server_that_ends_while_it_is_done_again_tells_the_client_why(self):
+        daemon = self.table()
+        with daemon.connect() as client:
+            self.sleeping(client)
+            self.server.kill_sessions(self.role)
+            with self.assertRaises(protocol.ServerError) as heard:
+                client.collect()
+            self.assertEqual(heard.exception.sqlstate, "57P01")
+
+    def sleeping(self, client):
+        """The client waits for what is done again."""
+        self.prepare(client, "SELECT *, pg_sleep(60) FROM t WHERE a > 0")
+        self.add_column()
+        client.send(run())
+        self.until(lambda: self.server.sql("SELECT 1 FROM pg_stat_activity WHERE state = 'active' "
+                                           "AND query LIKE 'SELECT *, pg_sleep%'"), "it to run")
+
+    def test_a_cancel_reaches_what_is_done_again(self):
+        daemon = self.table(pool_size=2)
+        with daemon.connect() as client:
+            self.sleeping(client)
+            with protocol.Connection(daemon.directory, daemon.port) as asking:
+                asking.send(protocol.cancel_request(client.pid, client.key))
+                asking.closed(5)
+            self.assertEqual(fault(client), "57014")
+            self.assertEqual(client.query("SELECT 'alive'").value(), "alive")
+
+    # ---- drivers ----
+
+    def test_psycopg_and_asyncpg_go_on(self):
+        try:
+            import asyncpg
+            import psycopg
+        except ImportError:
+            self.skipTest("needs psycopg and asyncpg")
+        daemon = self.table(pool_size=2)
+        with psycopg.connect(daemon.uri(), autocommit=True, prepare_threshold=1) as connection:
+            for number in range(6):
+                for _ in range(4):
+                    self.assertEqual(len(connection.execute(ALL).fetchone()), number + 1)
+                self.add_column(f"b{number}")
+
+        async def lives():
+            connection = await asyncpg.connect(host=str(daemon.directory), database="prod", user="a")
+            for number in range(6, 12):
+                for _ in range(4):
+                    self.assertEqual(len(await connection.fetchrow(ALL)), number + 1)
+                self.add_column(f"b{number}")
+            await connection.close()
+        asyncio.run(lives())
+
+
+if __name__ == "__main__":
+    story.main()
