@@ -66,9 +66,11 @@ unsigned namesakes_in(const struct track_client *c, const char *sql, size_t size
 
 void namesakes_close(struct track_client *c, struct track_server *t, const char *name, struct bytes *out)
 {
-        if (!(c->pins.kinds & PIN_BIT(PIN_PREPARE)) || !possible(name))
+        bool pinned = c->pins.kinds & PIN_BIT(PIN_PREPARE);
+        /* A DEALLOCATE that failed leaves an empty statement of that name, and a server to be reset. */
+        if (!(pinned || t->soiled) || !possible(name))
                 return;
         compose_close(out, 'S', name);
         turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
-        c->pins.doubt = true;
+        c->pins.doubt = c->pins.doubt || pinned;
 }

@@ -749,6 +749,9 @@ def shortened(script, direct, through):
             if words := not_begun(whole[0], said[0]):
                 return f"step {at} ({step.what}): {words}"
             notes[at], over = (whole[0], whole[1] if at == number else said[1]), True
+            if step.wait == "gone" and at < number:     # what it had not come to is missing from the tables, too
+                notes[at + 1:] = direct.notes[at + 1:]
+                break
     through.notes = notes + direct.notes[len(notes):]
     return difference(script, direct, through)
 

@@ -518,6 +518,20 @@ static void a_deallocate_that_was_not_done_leaves_a_server_to_be_reset(void **st
         assert_true(s.t.soiled);
 }
 
+static void what_such_a_deallocate_left_goes_with_the_clients_own(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        done(&s, "BEGIN; SELECT 1/0", "C:BEGIN E ZE");
+        done(&s, "DEALLOCATE s1", "3 1 E ZE");
+        sent_first(&s);
+        ask_target(&s, 'C', 'S', "s1");
+        assert_string_equal(sent_first(&s), "C C");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "3 3 ZE"), "sff");
+        assert_null(statements_find(&s.c.statements, "s1"));
+}
+
 static void deallocate_all_leaves_nothing_here_or_there(void **state)
 {
         (void) state;
@@ -737,6 +751,7 @@ int main(void)
                 TEST(what_one_sync_may_have_undone_is_waited_for),
                 TEST(deallocate_finds_a_statement_of_that_name),
                 TEST(a_deallocate_that_was_not_done_leaves_a_server_to_be_reset),
+                TEST(what_such_a_deallocate_left_goes_with_the_clients_own),
                 TEST(deallocate_all_leaves_nothing_here_or_there),
                 TEST(a_full_reset_forgets_what_the_server_had),
                 TEST(a_plan_that_is_of_no_use_any_more_is_made_again_when_it_is_next_used),
