@@ -612,6 +612,7 @@ class Storms(Limited):
             standin.gate.set()
             for client in clients:
                 client.answer()
+                client.close()
 
     def test_when_descriptors_run_out_clients_wait_and_it_is_said_once(self):
         with self.world() as world:

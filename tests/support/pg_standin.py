@@ -52,6 +52,7 @@ class Session:
         self.server, self.sock = server, sock
         self.received, self.startup, self.tls_asked = [], None, 0
         self.began, self.ended = time.monotonic(), None
+        self.status = b"I"                          # "T" in a transaction
 
     def send(self, data):
         self.sock.sendall(data)
@@ -99,12 +100,14 @@ class Session:
         return kind, payload
 
     def answer(self, kind, payload):
-        """What a server says to one message, as far as a SELECT needs it."""
-        answers = {"P": message("1"), "B": message("2"), "C": message("3"), "S": READY,
-                   "D": message("n"), "E": message("C", b"SELECT 0\0")}
+        """What a server says to one message, as far as a SELECT in a transaction or without one needs it."""
         if kind == "Q":
-            self.send(self.server.answer_query(payload[:-1].decode()) + READY)
-        elif kind in answers:
+            text = payload[:-1].decode()
+            self.status = {"BEGIN": b"T", "COMMIT": b"I", "ROLLBACK": b"I"}.get(text, self.status)
+            self.send(self.server.answer_query(text) + message("Z", self.status))
+        answers = {"P": message("1"), "B": message("2"), "C": message("3"), "S": message("Z", self.status),
+                   "D": message("n"), "E": message("C", b"SELECT 0\0")}
+        if kind in answers:
             self.send(answers[kind])
 
     def serve(self):
