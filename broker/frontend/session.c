@@ -85,10 +85,12 @@ static bool may_leave(const struct session *s)
                 frame_at_border(&r->cutter) && !s->partial);
 }
 
-/* Will it be answered, though it says no more? */
+/* Will it be answered, though it says no more? What it has sent in part will not be. */
 static bool owes(const struct session *s)
 {
-        return waits(s) || (s->relay.server && turns_will_end(&s->relay.server->track.turns));
+        const struct track_server *t = s->relay.server ? &s->relay.server->track : NULL;
+        bool begun = t && t->inside && s->relay.cutter.type == 'Q';
+        return waits(s) || (t && t->turns.copy != COPY_IN && turns_readies(&t->turns) > begun);
 }
 
 /* Its last answer is on its way: it may go, unless something of what it said is still to be read. */
@@ -238,7 +240,9 @@ static size_t requests(struct session *s, const uint8_t *p, size_t n)
                                 continue;
                         return at;
                 case RELAY_GOODBYE:
-                        session_end(s, NULL);
+                        s->finished = owes(s);
+                        if (!s->finished)
+                                session_end(s, NULL);
                         return n;
                 case RELAY_BAD:
                         session_end(s, &e);
@@ -275,8 +279,10 @@ static bool client_finished(void *arg)
 
 void session_client_ended(void *arg, const struct error *e)
 {
+        struct session *s = arg;
         (void) e;
-        session_end(arg, NULL);
+        s->finished = false;            /* nobody is there to read more */
+        session_end(s, NULL);
 }
 
 const struct stream_events session_client_events = {client_received, session_flow_changed, session_flow_changed,

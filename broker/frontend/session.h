@@ -76,7 +76,7 @@ struct session {
         char *user;
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool partial;                   /* the client has sent a part of a message, or one that waits */
-        bool finished;                  /* it has half closed its side, and waits for answers */
+        bool finished;                  /* it has said its last, and waits for answers */
         uint8_t trials;                 /* servers that were lost while its parameters were tried */
         struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
 };

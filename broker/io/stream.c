@@ -22,10 +22,11 @@ void stream_rewatch(struct stream *s)
 {
         uint8_t want = 0;
         if (!s->ended) {
-                if (s->paused)
-                        want |= s->half_closed ? 0 : UV_DISCONNECT;
+                /* Urgent data is nobody's. But whatever is waited for, the socket's hang-up is told, too. */
+                if (s->paused || s->finished)
+                        want |= s->half_closed ? UV_PRIORITIZED : UV_DISCONNECT;
                 else
-                        want |= resting(s) || s->finished ? 0 : UV_READABLE;
+                        want |= resting(s) ? 0 : UV_READABLE;
                 want |= s->out ? UV_WRITABLE : 0;
         }
         if (want == s->watched || s->closing)
@@ -181,7 +182,7 @@ static void again(struct deferred *d)
                 read_more(s);
 }
 
-/* The peer of a paused stream has closed or half-closed its side. */
+/* The peer of a stream that isn't read has closed or half-closed its side. */
 static void disconnected(struct stream *s)
 {
         if (peer_is_gone(s)) {
@@ -193,11 +194,12 @@ static void disconnected(struct stream *s)
 }
 
 /* The socket has an error (libuv doesn't say which and stops watching): the peer's last words may be
- * there yet, and reading tells the rest. Nobody would wait for what a paused one could still say. */
+ * there yet, and reading tells the rest. Nobody would wait for what a paused one could still say, and one that
+ * has finished has said all. */
 static void broken_off(struct stream *s)
 {
         s->watched = 0;
-        if (s->paused) {
+        if (s->paused || s->finished) {
                 errno = ECONNRESET;
                 read_failed(s);
         } else {
@@ -217,7 +219,9 @@ static void on_poll(uv_poll_t *h, int status, int events)
                 s->full = false;
                 loop_flush(s->loop, &s->flush);
         }
-        if (s->paused) {
+        if (events & UV_PRIORITIZED) {
+                end(s, NULL);
+        } else if (s->paused || s->finished) {
                 if (events & UV_DISCONNECT)
                         disconnected(s);
         } else if (events & UV_READABLE) {

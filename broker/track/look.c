@@ -34,9 +34,11 @@ struct finding {
 /* A parameter that servers report and that can be SET is followed: nobody need be asked. */
 static void set(struct track_client *c, const struct settings *reported, const char *name)
 {
-        if (restore_settable(name) && settings_get(reported, name))
+        bool followed = restore_settable(name) && settings_get(reported, name);
+        if (followed)
                 settings_put(&c->own, name, "");
-        else
+        /* What is being asked about it was asked before this. */
+        if (!followed || settings_get(c->asked, name))
                 audit_touch(c, name, false);
 }
 

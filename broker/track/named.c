@@ -115,11 +115,12 @@ static uint64_t note_parse(struct track_server *t, struct text *x)
         return proved;
 }
 
-/* The server has it, or will. */
+/* The server has it, or will. (Who finds that his name means another text now, and that another of his names
+ * has brought that in a batch that may fail, was not made to wait for it: it is parsed anew.) */
 static void bring(struct track_server *t, struct text *x, uint64_t since, struct bytes *out)
 {
         struct prepared_one *one = again_usable(t, x, since);
-        if (one) {
+        if (one && !from_before(one->pending, one->batch, t)) {
                 prepared_use(&t->prepared, one);
                 again_use(t, one, since);
                 return;

@@ -83,6 +83,12 @@ static bool is_role(const char *name)
         return strcasecmp(name, "role") == 0;
 }
 
+/* Is the server being asked whose value of it that is, or will it be? */
+static bool in_doubt(const struct track_client *c, const char *name)
+{
+        return settings_get(c->touched, name) || settings_get(c->asked, name);
+}
+
 /* What was SET for the last client, or by it, and is not this one's. */
 static void undo_applied(struct track_client *c, struct track_server *t, struct bytes *sql)
 {
@@ -90,7 +96,7 @@ static void undo_applied(struct track_client *c, struct track_server *t, struct 
         const char *name, *value;
         struct settings *before = settings_ref(t->applied);
         while (settings_next(before, &at, &name, &value)) {
-                if (is_role(name) || restore_own(c, name))
+                if (is_role(name) || restore_own(c, name) || in_doubt(c, name))
                         continue;
                 append_reset(sql, name);
                 if (!c->trying && strcasecmp(name, EXIT_ON_ERROR) == 0)
@@ -114,8 +120,10 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                 if (is_role(name) || !restore_settable(name) || !restore_own(c, name))
                         continue;
                 const char *reported = settings_get(t->reported, name);
-                const char *there = reported ? reported : settings_get(t->applied, name);
-                if (!all && there && strcmp(there, value) == 0)
+                const char *applied = settings_get(t->applied, name), *there = reported ? reported : applied;
+                /* What a statement SET is SET here, too: a RESET that is rolled back leads back to it. */
+                bool so = there && strcmp(there, value) == 0 && (applied || !settings_get(c->own, name));
+                if (!all && so)
                         continue;
                 if (!all && reported && half_datestyle(name, value))
                         append_reset(sql, name);

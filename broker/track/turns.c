@@ -104,6 +104,16 @@ uint32_t turns_syncs(const struct turns *t)
         return n;
 }
 
+uint32_t turns_readies(const struct turns *t)
+{
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < t->count; i++) {
+                enum turn_kind kind = kind_at(t, i);
+                n += kind == TURN_SYNC || kind == TURN_QUERY || kind == TURN_FUNCTION;
+        }
+        return n;
+}
+
 uint32_t turns_of_batch(const struct turns *t)
 {
         uint32_t n = 0;

@@ -91,6 +91,8 @@ bool turns_own_only(const struct turns *t);
 bool turns_owe_client(const struct turns *t, bool *now);
 bool turns_have(const struct turns *t, enum turn_kind kind);
 uint32_t turns_syncs(const struct turns *t);
+/* How many ReadyForQuery are owed. */
+uint32_t turns_readies(const struct turns *t);
 /* The client's requests, if they are one batch that ends with its Sync; else 0. */
 uint32_t turns_of_batch(const struct turns *t);
 /* Is a change of a named statement being answered? */

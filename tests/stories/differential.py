@@ -591,6 +591,8 @@ class Actor:
             return "not sent"
         if step.wait in ("leave", "vanish"):
             self.connection.send(step.data)
+            while step.wait == "leave" and self.receive(self.connection.sock):
+                pass                                    # it is gone when what it held is free
             self.connection.close(politely=False)
             return None
         skipping = step.wait == "flushed" and self.skipping

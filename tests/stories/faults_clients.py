@@ -203,6 +203,8 @@ class Leaving(Faults):
                 "a pipeline": ((protocol.parse("SELECT 1") + protocol.bind() + protocol.execute() + protocol.sync()) * 5, 5),
                 "without a Sync": (protocol.query("SELECT 1") + protocol.parse("SELECT 1"), 1),
                 "a part of one": (protocol.query("SELECT pg_sleep(0.1)") + protocol.query("SELECT 1")[:9], 1),
+                "a part of a big one": (protocol.query("SELECT 1") + protocol.query(f"SELECT '{'x' * 300000}'")[:-3], 1),
+                "with its goodbye": (protocol.query(big) + protocol.query("SELECT 1") + protocol.message("X"), 2),
                 "a big one": (protocol.query(big) * 2, 2)}
         with self.world(pool_size=2) as world:
             daemon = self.watch(world.start())
@@ -216,6 +218,23 @@ class Leaving(Faults):
                     self.assertTrue(client.closed())
                     self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
             self.until(lambda: daemon.pool()["sv_active"] == 0, "no server to be held")
+
+    def test_one_that_half_closed_and_then_went_is_noticed(self):
+        big = "SELECT repeat('x', 1000) FROM generate_series(1, 20000)"
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            for sql in (big, "SELECT pg_sleep(60)"):
+                client = daemon.connect()
+                client.send(protocol.query(sql))
+                client.sock.shutdown(socket.SHUT_WR)
+                self.until(lambda: daemon.pool()["sv_active"] == 1, "it to be at work")
+                time.sleep(0.3)
+                spent = meter.processor_seconds(daemon)
+                client.close(politely=False)
+                self.until(lambda: daemon.pool()["sv_active"] == 0, "its server to be given back", 5)
+                time.sleep(1)
+                self.assertLess(meter.processor_seconds(daemon) - spent, 0.5)
+            self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
 
     def test_a_client_that_half_closes_while_it_waits_is_served_in_its_turn(self):
         with self.world(pool_size=1) as world:

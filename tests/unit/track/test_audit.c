@@ -347,6 +347,28 @@ static void what_a_function_set_and_the_server_reports_is_the_clients(void **sta
         assert_string_equal(sent_first(&s), "Q:RESET \"TimeZone\"; ");
 }
 
+/* The question about a SET LOCAL is on its way when the client SETs it for good. */
+static void what_is_set_behind_the_question_stays_the_clients_own(void **state)
+{
+        (void) state;
+        open_with(NULL);
+        done(&s, "BEGIN; SET LOCAL TimeZone = 'GMT'", "C:BEGIN C:SET S:TimeZone=GMT ZT");
+        done(&s, "COMMIT", "C:COMMIT S:TimeZone=UTC ZI");
+        assert_true(track_audit(&s.c, &s.t, &s.before));
+        sent_first(&s);
+        ask_query(&s, "SELECT set_config('TimeZone', 'UTC', false)");
+        assert_string_equal(says(&s, "T D:0|UTC|TimeZone=default C:SELECT_1 ZI T D:UTC C:SELECT_1 ZI"), "ssssffff");
+        ask_query(&s, "SHOW TimeZone");
+        assert_null(strstr(sent_first(&s), "RESET"));
+        says(&s, "T D:UTC C:SHOW ZI");
+        audited("current_setting('timezone', true)", "0|UTC");
+        track_server_free(&s.t);
+        stage_server(&s);
+        settings_put(&s.t.reported, "TimeZone", "Asia/Tokyo");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'UTC'; ");
+}
+
 static void a_reset_gives_up_what_was_the_clients_own(void **state)
 {
         (void) state;
@@ -380,6 +402,7 @@ int main(void)
                 TEST(a_parameter_of_nobodys_is_reset_when_it_is_empty),
                 TEST(what_the_server_changed_by_itself_is_told_and_goes_nowhere),
                 TEST(what_a_function_set_and_the_server_reports_is_the_clients),
+                TEST(what_is_set_behind_the_question_stays_the_clients_own),
                 TEST(a_reset_gives_up_what_was_the_clients_own),
                 TEST(without_an_answer_the_client_is_pinned),
                 TEST(an_answer_may_come_in_pieces),

@@ -190,6 +190,34 @@ static void a_name_is_known_by_its_first_63_bytes(void **state)
         assert_int_equal(statements_count(&s.c.statements), 0);
 }
 
+/* Both names mean the same text under parameters that are others now, and one has brought it in a batch that fails. */
+static void one_that_reads_otherwise_now_counts_on_no_batch_that_may_fail(void **state)
+{
+        (void) state;
+        prepare("s1", "SELECT 1");
+        ask_parse(&s, "s2", "SELECT 1");
+        ask(&s, 'S');
+        says(&s, "3 1 ZI");
+        done(&s, "SET TimeZone = 'Asia/Tokyo'", "C:SET S:TimeZone=Asia/Tokyo ZI");
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        says(&s, "C:SET S:TimeZone=Asia/Tokyo ZI");
+        sent_first(&s);
+        ask_bind(&s, "", "nothing");
+        ask_parse(&s, "s1", "SELECT 2");
+        assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT 1 P:pgbroker_2=SELECT 2");
+        ask(&s, 'S');
+        ask_bind(&s, "", "s2");
+        assert_int_equal(s.v, TRACK_FORWARD);
+        assert_string_equal(sent_first(&s), "C P:pgbroker_2=SELECT 1 B");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "E ZI 3 1 2 ZI"), "ffssff");
+        assert_true(lendable(&s));
+        run("s1");
+        assert_string_equal(sent_first(&s), "B");
+}
+
 static void types_make_another_one(void **state)
 {
         static const char typed[] = "s2\0SELECT $1\0\0\1\0\0\0\27";
@@ -729,6 +757,7 @@ int main(void)
                 TEST(other_parameters_to_read_it_by_make_another_one),
                 TEST(what_is_read_by_parameters_that_are_being_set_is_nobody_elses),
                 TEST(a_name_is_known_by_its_first_63_bytes),
+                TEST(one_that_reads_otherwise_now_counts_on_no_batch_that_may_fail),
                 TEST(types_make_another_one),
                 TEST(a_parse_that_fails_leaves_nothing),
                 TEST(what_was_skipped_was_not_done),

@@ -206,6 +206,23 @@ static void what_the_client_said_itself_is_set_where_the_server_has_another_valu
         assert_string_equal(told(&s), "");
 }
 
+/* Else a RESET that is rolled back would lead to the server's default, and that would look like the RESET's doing. */
+static void what_a_statement_set_is_set_even_where_it_is_the_default(void **state)
+{
+        (void) state;
+        open_with("TimeZone", "Asia/Tokyo");
+        says(&s, "C:SET S:TimeZone=Asia/Tokyo ZI");
+        done(&s, "SET TimeZone = 'UTC'", "C:SET S:TimeZone=UTC ZI");
+        sent_first(&s);
+        track_server_free(&s.t);
+        stage_server(&s);
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"TimeZone\" = 'UTC'; ");
+        says(&s, "C:SET ZI");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "");
+}
+
 static void what_another_client_set_is_not_told_but_led_back(void **state)
 {
         (void) state;
@@ -327,6 +344,7 @@ int main(void)
                 TEST(a_change_that_the_server_reports_is_followed_to_another_server),
                 TEST(a_change_while_nobody_had_the_server_is_told_to_the_next_client),
                 TEST(what_the_client_said_itself_is_set_where_the_server_has_another_value),
+                TEST(what_a_statement_set_is_set_even_where_it_is_the_default),
                 TEST(what_another_client_set_is_not_told_but_led_back),
                 TEST(a_change_during_a_query_of_the_brokers_own_is_told_all_the_same),
                 TEST(another_uid_gets_a_full_reset_in_the_same_query),
