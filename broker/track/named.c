@@ -228,7 +228,7 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
                 track_client_note(c, x->marks.pins, (const char *) x->body, strlen((const char *) x->body));
         if (!*portal) {
                 s->bound = false;
-                s->bound_named = true;
+                s->bound_named = x->key != NULL;        /* else it may have come in pieces: its marks are the first's */
                 s->bound_marks = x->marks;
         }
         put_head(piece, portal, x->name, name, head, before);

@@ -89,14 +89,14 @@ static bool in_doubt(const struct track_client *c, const char *name)
         return settings_get(c->touched, name) || settings_get(c->asked, name);
 }
 
-/* What was SET for the last client, or by it, and is not this one's. */
-static void undo_applied(struct track_client *c, struct track_server *t, struct bytes *sql)
+/* What was SET for the last client, or by it, and is not this one's. `kept`: there was no other. */
+static void undo_applied(struct track_client *c, struct track_server *t, bool kept, struct bytes *sql)
 {
         size_t at = 0;
         const char *name, *value;
         struct settings *before = settings_ref(t->applied);
         while (settings_next(before, &at, &name, &value)) {
-                if (is_role(name) || restore_own(c, name) || in_doubt(c, name))
+                if (is_role(name) || restore_own(c, name) || (kept && in_doubt(c, name)))
                         continue;
                 append_reset(sql, name);
                 if (!c->trying && strcasecmp(name, EXIT_ON_ERROR) == 0)
@@ -195,10 +195,11 @@ static void align(struct track_client *c, struct track_server *t)
         t->aligned = settings_ref(c->wanted);
 }
 
-void restore_align(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
+void restore_align(struct track_client *c, struct track_server *t, enum restore_from from, struct bytes *first,
                    struct bytes *extra)
 {
         struct bytes sql, others;
+        bool reset = from == RESTORE_RESET;
         const char *guard = c->trying ? "" : or_else;
         bytes_init(&sql, 0);
         bytes_init(&others, 0);
@@ -211,7 +212,7 @@ void restore_align(struct track_client *c, struct track_server *t, bool reset, s
                 prepared_clear(&t->prepared);
                 t->soiled = false;
         }
-        undo_applied(c, t, &others);
+        undo_applied(c, t, from == RESTORE_KEPT, &others);
         apply_wanted(c, t, reset, &others);
         align_role(c, t, &others, &sql);
         bool sent = bytes_length(&sql) > strlen(guard);

@@ -11,8 +11,14 @@
 bool restore_settable(const char *name);
 /* Is it the client's own: said at its start, or SET? */
 bool restore_own(const struct track_client *c, const char *name);
+/* Whose the server is at the moment. */
+enum restore_from {
+        RESTORE_KEPT,                   /* the client's */
+        RESTORE_SHARED,                 /* another's, who may share what the broker doesn't see */
+        RESTORE_RESET                   /* another's, who may share nothing: a full reset */
+};
 /* Appends one Query with all that must be reset and SET, and notes its turn; nothing if all fits. */
-void restore_align(struct track_client *c, struct track_server *t, bool reset, struct bytes *first,
+void restore_align(struct track_client *c, struct track_server *t, enum restore_from from, struct bytes *first,
                    struct bytes *tell);
 /* The full reset alone, after a ROLLBACK if a transaction may be open. */
 void restore_clean(struct track_server *t, bool rollback, struct bytes *out);

@@ -23,14 +23,14 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
         t->prepared.max = c->statements.max;
         statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
-                restore_align(c, t, reset || t->soiled, first, tell);
+                restore_align(c, t, reset || t->soiled ? RESTORE_RESET : RESTORE_SHARED, first, tell);
 }
 
 void track_realign(struct track_client *c, struct track_server *t, struct bytes *first,
                    struct bytes *tell)
 {
         if (t->aligned != c->wanted && !(c->pins.kinds & PIN_BIT(PIN_UNNAMED)))
-                restore_align(c, t, false, first, tell);
+                restore_align(c, t, RESTORE_KEPT, first, tell);
 }
 
 bool track_quiet(const struct track_server *t)

@@ -252,6 +252,20 @@ static void a_change_during_a_query_of_the_brokers_own_is_told_all_the_same(void
         assert_ptr_equal(s.t.aligned, s.c.wanted);
 }
 
+/* The server that was to be asked whose a value is has died: what another one has is another client's. */
+static void a_doubt_about_one_server_keeps_nothing_on_another(void **state)
+{
+        (void) state;
+        open_with(NULL, NULL);
+        done(&s, "SELECT f()", "T D:1 C:SELECT_1 S:TimeZone=Asia/Tokyo ZI");
+        track_server_free(&s.t);
+        stage_server(&s);
+        settings_put(&s.t.reported, "TimeZone", "Europe/Berlin");
+        settings_put(&s.t.applied, "TimeZone", "Europe/Berlin");
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET \"TimeZone\"; ");
+}
+
 static void another_uid_gets_a_full_reset_in_the_same_query(void **state)
 {
         (void) state;
@@ -347,6 +361,7 @@ int main(void)
                 TEST(what_a_statement_set_is_set_even_where_it_is_the_default),
                 TEST(what_another_client_set_is_not_told_but_led_back),
                 TEST(a_change_during_a_query_of_the_brokers_own_is_told_all_the_same),
+                TEST(a_doubt_about_one_server_keeps_nothing_on_another),
                 TEST(another_uid_gets_a_full_reset_in_the_same_query),
                 TEST(what_was_set_before_a_full_reset_is_not_reset_again),
                 TEST(a_refusal_is_kept_with_its_words),
