@@ -390,6 +390,8 @@ void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bo
         p->change_first += n;
         p->change_count -= n;
         drop_pin(c);
+        if (c && c->statements.alone)   /* a Close that was skipped may have ended it */
+                pins_add(&c->pins, PIN_STATEMENT);
 }
 
 static bool called(const struct text *x, const char *own, size_t size)

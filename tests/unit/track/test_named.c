@@ -648,6 +648,22 @@ static void a_long_one_pins_until_it_is_closed(void **state)
         assert_true(lendable(&s));
 }
 
+static void a_close_that_was_skipped_does_not_end_a_pin(void **state)
+{
+        (void) state;
+        track_client_free(&s.c);
+        s.prepared = 0;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        ask_parse(&s, "s1", "SELECT 1");
+        ask_parse(&s, "s1", "SELECT 2");
+        ask_target(&s, 'C', 'S', "s1");
+        ask(&s, 'S');
+        assert_string_equal(says(&s, "1 E ZI"), "fff");
+        assert_non_null(statements_find(&s.c.statements, "s1"));
+        assert_false(lendable(&s));
+}
+
 static void without_any_allowed_on_servers_each_pins(void **state)
 {
         (void) state;
@@ -786,6 +802,7 @@ int main(void)
                 TEST(a_plan_that_is_of_no_use_any_more_is_made_again_when_it_is_next_used),
                 TEST(what_can_not_be_prepared_again_is_not_there),
                 TEST(a_long_one_pins_until_it_is_closed),
+                TEST(a_close_that_was_skipped_does_not_end_a_pin),
                 TEST(without_any_allowed_on_servers_each_pins),
                 TEST(more_names_than_anybody_needs_are_refused),
                 TEST(more_text_than_goes_along_pins),
