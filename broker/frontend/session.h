@@ -26,6 +26,8 @@ enum session_state {
 };
 const char *session_state_name(enum session_state s);
 
+#define SESSION_KEY 8                   /* bytes of a cancel key at most: a hand-over carries no more */
+
 struct session;
 
 /* What a session asks of whoever keeps all of them. */
@@ -68,7 +70,8 @@ struct session {
         uint32_t answers, readies;      /* the relay's counts when it was last looked at */
         uint64_t id;
         uint64_t query_us;              /* when the request under way began: for SHOW */
-        uint8_t cancel_key[4];
+        uint8_t cancel_key_size;        /* 4, or all of it: the client speaks protocol 3.2 */
+        uint8_t cancel_key[SESSION_KEY];
         pid_t pid;
         uid_t uid;
         gid_t gid;

@@ -20,8 +20,9 @@ static void send_welcome(struct session *s)
         if (session_mode(s))
                 pool_notifier_lent(r->server, s->relay.pid, loop_us());
         greet_negotiate(s->greet, &b);
+        s->cancel_key_size = s->greet->minor >= 2 ? SESSION_KEY : 4;
         greet_welcome(r->track.wanted, r->track.known, s->relay.pid, s->cancel_key,
-                      sizeof s->cancel_key, &b);
+                      s->cancel_key_size, &b);
         stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
         bytes_free(&b);
         s->keeper->welcomed(s->keeper->arg, s);

@@ -42,7 +42,7 @@ struct sessions {
         void *successor_arg;
         /* No client here has this cancel key (of 4 bytes): one of a broker that was replaced may. The
          * descriptor stays ours; the client sees the end when all copies of it are closed. */
-        void (*cancel_elsewhere)(void *arg, int fd, uint32_t pid, const uint8_t *key);
+        void (*cancel_elsewhere)(void *arg, int fd, uint32_t pid, const uint8_t *key, size_t size);
         void *cancel_arg;
 };
 
@@ -75,7 +75,7 @@ void sessions_set_admin(struct sessions *ss, const struct access_list *admin);
 
 /* A cancel request, and the connection that brought it (taken), from a broker that has this one's place
  * now. */
-void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key);
+void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key, size_t size);
 
 /* No new clients, sessions end when they have no server. */
 void sessions_drain(struct sessions *ss);

@@ -35,20 +35,22 @@ void sessions_cancel_forget(struct session *s)
 }
 
 /* Takes as long for a key that is right in its first bytes as for one that is not. */
-static bool same_key(const struct session *s, const uint8_t *key)
+static bool same_key(const struct session *s, const uint8_t *key, size_t size)
 {
         unsigned differs = 0;
-        for (size_t i = 0; i < sizeof s->cancel_key; i++)
+        if (size != s->cancel_key_size)
+                return false;
+        for (size_t i = 0; i < size; i++)
                 differs |= (unsigned) (s->cancel_key[i] ^ key[i]);
         return !differs;
 }
 
 /* In session mode servers of different environments may have the same process id. */
-static struct session *find(const struct sessions *ss, uint32_t pid, const uint8_t *key, uid_t uid)
+static struct session *find(const struct sessions *ss, uint32_t pid, const uint8_t *key, size_t size, uid_t uid)
 {
         struct session *s;
         list_each(s, place(ss, pid), struct session, by_pid) {
-                if (s->relay.pid == pid && same_key(s, key) && s->uid == uid)
+                if (s->relay.pid == pid && same_key(s, key, size) && s->uid == uid)
                         return s;
         }
         return NULL;
@@ -58,11 +60,11 @@ void sessions_cancel(void *arg, struct session *s)
 {
         struct sessions *ss = arg;
         const struct greet *g = s->greet;
-        bool ours = g->cancel_key_size == sizeof s->cancel_key;
-        struct session *meant = ours ? find(ss, g->cancel_pid, g->cancel_key, s->uid) : NULL;
-        if (!meant && ours && ss->cancel_elsewhere)
+        size_t size = g->cancel_key_size;
+        struct session *meant = find(ss, g->cancel_pid, g->cancel_key, size, s->uid);
+        if (!meant && size <= SESSION_KEY && ss->cancel_elsewhere)
                 ss->cancel_elsewhere(ss->cancel_arg, stream_fd(s->relay.client), g->cancel_pid,
-                                     g->cancel_key);
+                                     g->cancel_key, size);
         if (!meant) {
                 log_info(ss->log, "cancel request for no session of this user",
                          log_int("pid", s->pid), log_int("uid", s->uid));
@@ -93,13 +95,13 @@ static void left(void *arg, const struct error *e)
         (void) e;
 }
 
-void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key)
+void sessions_cancel_from(struct sessions *ss, int fd, uint32_t pid, const uint8_t *key, size_t size)
 {
         /* Until session_cancel() has given it events of its own. */
         static const struct stream_events events = {received, flowed, flowed, left, NULL};
         pid_t from;
         uid_t uid;
-        struct session *meant = pass_peer(fd, &from, &uid) ? find(ss, pid, key, uid) : NULL;
+        struct session *meant = pass_peer(fd, &from, &uid) ? find(ss, pid, key, size, uid) : NULL;
         if (!meant) {
                 close(fd);
                 return;

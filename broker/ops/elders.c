@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <unistd.h>
+#include "base/expect.h"
 #include "base/own.h"
 #include "ops/handover.h"
 
@@ -75,11 +76,12 @@ void elders_add(struct elders *es, int fd, pid_t pid, unsigned clients, uint64_t
         watch_for(v->watch, WATCH_READABLE);
 }
 
-void elders_cancel(struct elders *es, int fd, uint32_t pid, const uint8_t *key)
+void elders_cancel(struct elders *es, int fd, uint32_t pid, const uint8_t *key, size_t size)
 {
         struct elder *v;
-        struct handover h = {.kind = HANDOVER_CANCEL, .number = {pid}};
-        memcpy(&h.number[1], key, sizeof h.number[1]);
+        struct handover h = {.kind = HANDOVER_CANCEL, .key_size = (uint8_t) size, .number = {pid}};
+        expect(size <= HANDOVER_KEY);
+        memcpy(&h.number[1], key, size);
         list_each(v, &es->list, struct elder, link) {
                 if (!handover_send(v->fd, h, &fd, 1))
                         log_warn(es->log, "cancel request not passed on", log_int("broker", v->pid),

@@ -31,7 +31,7 @@ void elders_free(struct elders *es);
 /* Takes the descriptor. */
 void elders_add(struct elders *es, int fd, pid_t pid, unsigned clients, uint64_t age_ms);
 /* To all of them: only one has such a client. */
-void elders_cancel(struct elders *es, int fd, uint32_t pid, const uint8_t *key);
+void elders_cancel(struct elders *es, int fd, uint32_t pid, const uint8_t *key, size_t size);
 void elders_end(struct elders *es, bool at_once);
 /* To whoever takes this broker's place; they are forgotten here. */
 void elders_hand_on(struct elders *es, int to);

@@ -25,7 +25,7 @@ enum handover_kind {
         HANDOVER_GO,
         HANDOVER_ELDER,                 /* numbers: pid, clients, seconds since it was replaced; a descriptor */
         HANDOVER_CLIENTS,               /* number: how many it has */
-        HANDOVER_CANCEL,                /* numbers: pid and key as the client sent them; its connection */
+        HANDOVER_CANCEL,                /* numbers: pid, and the key as the client sent it; its connection */
         HANDOVER_END                    /* number: 1 = at once, 0 = as clients have nothing open */
 };
 
@@ -44,8 +44,12 @@ enum handover_refusal {
 const char *handover_refusal_text(uint32_t refusal);
 
 /* As it goes over the connection: both ends are on one host. */
+#define HANDOVER_KEY 8                  /* bytes of a cancel key: two numbers */
+
 struct handover {
-        uint8_t version, kind, spare[2];
+        uint8_t version, kind;
+        uint8_t key_size;               /* of a CANCEL; 0: 4, as older brokers say it */
+        uint8_t spare;
         uint32_t number[3];
 };
 

@@ -141,10 +141,10 @@ static void successor_arrived(void *arg, int fd, pid_t pid, uid_t uid)
                 p->successor = s;
 }
 
-static void cancel_elsewhere(void *arg, int fd, uint32_t pid, const uint8_t *key)
+static void cancel_elsewhere(void *arg, int fd, uint32_t pid, const uint8_t *key, size_t size)
 {
         struct place *p = arg;
-        elders_cancel(&p->elders, fd, pid, key);
+        elders_cancel(&p->elders, fd, pid, key, size);
 }
 
 /* ---- life ---- */

@@ -85,6 +85,15 @@ static void taken(struct successor *s)
         tell_clients(s);
 }
 
+static void cancel(struct successor *s, const struct handover *h, int *fds)
+{
+        size_t size = h->key_size ? h->key_size : 4;
+        if (fds[0] < 0 || size > HANDOVER_KEY)
+                return;
+        sessions_cancel_from(s->sessions, fds[0], h->number[0], (const uint8_t *) &h->number[1], size);
+        fds[0] = -1;
+}
+
 static void take(struct successor *s, const struct handover *h, int *fds)
 {
         switch (h->kind) {
@@ -92,10 +101,7 @@ static void take(struct successor *s, const struct handover *h, int *fds)
                 taken(s);
                 break;
         case HANDOVER_CANCEL:
-                if (fds[0] >= 0)
-                        sessions_cancel_from(s->sessions, fds[0], h->number[0],
-                                             (const uint8_t *) &h->number[1]);
-                fds[0] = -1;
+                cancel(s, h, fds);
                 break;
         case HANDOVER_END:
                 s->events->end(s->arg, h->number[0] != 0);

@@ -256,6 +256,17 @@ class Waiting(Cancel):
         client.answer()
         self.assertEqual(self.done(client), ["next"])
 
+    def test_a_long_key_must_be_whole(self):
+        _, daemon = self.world()
+        with daemon.connect(version=0x30002) as client:
+            client.send(protocol.query("SELECT pg_sleep(60)"))
+            self.until(lambda: daemon.pool()["sv_active"] == 1, "the query to run")
+            for key in (client.key[:4], client.key + b"\0", client.key[:-1] + bytes((client.key[-1] ^ 1,)), client.key * 32):
+                send_cancel(daemon, client.pid, key)
+            self.assertTrue(client.silent(0.5))
+            send_cancel(daemon, client.pid, client.key)
+            self.assertEqual(self.refused("57014", client.answer).sqlstate, "57014")
+
     def test_a_long_query_that_waits_is_thrown_away_whole(self):
         daemon, holder, client = self.taken()
         words = protocol.query("INSERT INTO done VALUES ('canceled') -- " + "x" * 3000000)

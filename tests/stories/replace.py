@@ -164,7 +164,7 @@ class Replace(story.Story):
         with self.world() as world:
             with world.first.connect() as oldest:
                 second = self.replace(world)
-                with second.connect() as old:
+                with second.connect(version=0x30002) as old:        # its key is longer
                     newest = self.replace(world)
                     with newest.connect() as new:
                         for client in (oldest, old, new):

@@ -105,6 +105,11 @@ class Startup(Wired):
                     self.assertRegex(kinds, "^v?RS+KZ$")
                     self.assertEqual(client.query("SELECT 1").value(), "1")
 
+    def test_cancel_keys_are_longer_where_the_client_may_have_it_so(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            self.assertEqual([len(daemon.connect(version=version).key) for version in (0x30000, 0x30002, 0x30009)], [4, 8, 8])
+
     def test_values_are_told_as_the_server_spells_them_and_reset_leads_back_to_them(self):
         said = {"client_encoding": "latin1", "timezone": "etc/gmt+5", "datestyle": "german", "intervalstyle": "ISO_8601"}
         told = {"client_encoding": "LATIN1", "TimeZone": "Etc/GMT+5", "DateStyle": "German, DMY",

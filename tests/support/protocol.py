@@ -271,10 +271,9 @@ class Connection:
         finally:
             self.timeout = before
 
-    def login(self, database, user="story", **parameters):
+    def login(self, database, user="story", version=PROTOCOL_3_0, **parameters):
         """Startup to ReadyForQuery; raises ServerError if refused. Returns itself."""
-        options = {name: value for name, value in parameters.items()}
-        self.send(startup_message({"user": user, "database": database, **options}))
+        self.send(startup_message({"user": user, "database": database, **parameters}, version))
         while True:
             kind, payload = self.read()
             if kind == "E":
