@@ -40,7 +40,7 @@ struct sessions {
         /* Takes the connection of a process that asks to take the broker's place. */
         void (*successor)(void *arg, int fd, pid_t pid, uid_t uid);
         void *successor_arg;
-        /* No client here has this cancel key (of 4 bytes): one of a broker that was replaced may. The
+        /* No client here has this cancel key (of up to SESSION_KEY bytes): one of a broker that was replaced may. The
          * descriptor stays ours; the client sees the end when all copies of it are closed. */
         void (*cancel_elsewhere)(void *arg, int fd, uint32_t pid, const uint8_t *key, size_t size);
         void *cancel_arg;

@@ -18,12 +18,18 @@ static bool resting(const struct stream *s)
         return s->rest && loop_is_set(&s->rest->over);
 }
 
+/* Nothing more is read: not now, or ever. */
+static bool unread(const struct stream *s)
+{
+        return s->paused || s->finished;
+}
+
 void stream_rewatch(struct stream *s)
 {
         uint8_t want = 0;
         if (!s->ended) {
                 /* Urgent data is nobody's. But whatever is waited for, the socket's hang-up is told, too. */
-                if (s->paused || s->finished)
+                if (unread(s))
                         want |= s->half_closed ? UV_PRIORITIZED : UV_DISCONNECT;
                 else
                         want |= resting(s) ? 0 : UV_READABLE;
@@ -162,8 +168,6 @@ static ssize_t read_afresh(struct stream *s)
 
 static void read_more(struct stream *s)
 {
-        if (s->finished)
-                return;
         ssize_t n = s->in ? read_behind(s) : read_afresh(s);
         if (n < 0)
                 read_failed(s);
@@ -199,7 +203,7 @@ static void disconnected(struct stream *s)
 static void broken_off(struct stream *s)
 {
         s->watched = 0;
-        if (s->paused || s->finished) {
+        if (unread(s)) {
                 errno = ECONNRESET;
                 read_failed(s);
         } else {
@@ -221,7 +225,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
         }
         if (events & UV_PRIORITIZED) {
                 end(s, NULL);
-        } else if (s->paused || s->finished) {
+        } else if (unread(s)) {
                 if (events & UV_DISCONNECT)
                         disconnected(s);
         } else if (events & UV_READABLE) {
@@ -232,7 +236,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 static void rested(struct deadline *d)
 {
         struct stream *s = container_of(d, struct rest, over)->stream;
-        if (!s->paused && !s->ended)
+        if (!unread(s) && !s->ended)
                 read_more(s);
         stream_rewatch(s);
 }

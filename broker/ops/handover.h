@@ -43,9 +43,9 @@ enum handover_refusal {
 };
 const char *handover_refusal_text(uint32_t refusal);
 
-/* As it goes over the connection: both ends are on one host. */
 #define HANDOVER_KEY 8                  /* bytes of a cancel key: two numbers */
 
+/* As it goes over the connection: both ends are on one host. */
 struct handover {
         uint8_t version, kind;
         uint8_t key_size;               /* of a CANCEL; 0: 4, as older brokers say it */

@@ -6,17 +6,11 @@
 
 /* ---- kept ---- */
 
-static bool idle(const struct track_server *t)
-{
-        return t->status == 'I' && !t->unsynced && !t->turns.stray && turns_own_only(&t->turns);
-}
-
 void again_drop(struct track_server *t)
 {
         struct track_again *a = &t->again;
         bytes_clear(&a->batch);
-        if (a->tried)
-                text_unref(TAKE(a->tried));
+        text_unref(TAKE(a->tried));
         a->state = AGAIN_NOT;
         a->executed = false;
 }
@@ -48,7 +42,8 @@ void again_sent(struct track_server *t, const struct frame_piece *piece, bool na
                         again_drop(t);
                 return;
         }
-        if ((a->state == AGAIN_NOT || a->state == AGAIN_SENT) && whole && prepares(piece->type) && idle(t)) {
+        if ((a->state == AGAIN_NOT || a->state == AGAIN_SENT) && whole && prepares(piece->type) && track_idle(t) &&
+            !t->turns.stray) {
                 again_drop(t);
                 a->state = AGAIN_BEGUN;
         }

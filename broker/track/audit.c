@@ -45,14 +45,15 @@ void audit_touch(struct track_client *c, const char *name, bool reset)
         static const char *const characteristics[] = {"default_transaction_isolation",
                                                       "default_transaction_read_only",
                                                       "default_transaction_deferrable"};
+        const char *how = reset ? RESET : SET;
         if (strncmp(name, "transaction_", 12) == 0)     /* of the transaction alone */
                 return;
         if (strcmp(name, "session characteristics") != 0) {
-                touch(c, name, reset ? RESET : SET);
+                touch(c, name, how);
                 return;
         }
         for (size_t i = 0; i < sizeof characteristics / sizeof *characteristics; i++)
-                touch(c, characteristics[i], reset ? RESET : SET);
+                touch(c, characteristics[i], how);
 }
 
 void audit_told(struct track_client *c, const char *name)
@@ -109,30 +110,28 @@ bool audit_wanted(const struct track_client *c)
                (settings_count(c->touched) && !(c->pins.kinds & PIN_BIT(PIN_UNNAMED)));
 }
 
-bool audit_pressing(const struct track_client *c)
+/* Is one of them asked about for this reason? */
+static bool some(const struct settings *names, const char *reason)
 {
         size_t at = 0;
         const char *name, *how;
-        if (!audit_wanted(c))
-                return false;
-        while (settings_next(c->touched, &at, &name, &how)) {
-                if (strcmp(how, RESET) == 0)
+        while (settings_next(names, &at, &name, &how)) {
+                if (strcmp(how, reason) == 0)
                         return true;
         }
         return false;
+}
+
+bool audit_pressing(const struct track_client *c)
+{
+        return audit_wanted(c) && some(c->touched, RESET);
 }
 
 /* ---- asking ---- */
 
 static bool with_sources(const struct settings *names)
 {
-        size_t at = 0;
-        const char *name, *how;
-        while (settings_next(names, &at, &name, &how)) {
-                if (strcmp(how, SET) != 0)
-                        return true;
-        }
-        return false;
+        return some(names, TOLD) || some(names, RESET);
 }
 
 /* Where the values come from, of those that the broker can't know it of. */

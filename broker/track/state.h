@@ -87,6 +87,11 @@ bool track_two_readings(const struct settings *wanted);
 
 void track_server_init(struct track_server *t, struct settings *reported);     /* takes the reference */
 void track_server_free(struct track_server *t);
+/* The client has nothing open, though the broker itself may be waiting for an answer. */
+static inline bool track_idle(const struct track_server *t)
+{
+        return t->status == 'I' && !t->unsynced && turns_own_only(&t->turns);
+}
 /* Takes a reference to each: what the client is told, what of it it said itself, and what servers of this
  * pool report. `texts`: of the pool; `prepared`: how many of them a server may have. */
 void track_client_init(struct track_client *c, struct settings *told, struct settings *said,

@@ -38,11 +38,6 @@ bool track_quiet(const struct track_server *t)
         return t->status == 'I' && !t->unsynced && turns_empty(&t->turns);
 }
 
-bool track_idle(const struct track_server *t)
-{
-        return t->status == 'I' && !t->unsynced && turns_own_only(&t->turns);
-}
-
 bool track_lendable(const struct track_client *c, const struct track_server *t)
 {
         return track_quiet(t) && !t->inside && !t->turns.stray && !track_holds(c) && !c->lexer &&

@@ -40,8 +40,6 @@ enum track_verdict track_reply(struct track_client *c, struct track_server *t,
 
 /* Nothing is owed and no transaction is open. */
 bool track_quiet(const struct track_server *t);
-/* The client has nothing open, though the broker itself may be waiting for an answer. */
-bool track_idle(const struct track_server *t);
 /* May the server be lent to another client now? */
 bool track_lendable(const struct track_client *c, const struct track_server *t);
 /* Has the client state, or may it have, that no other may meet? */

@@ -96,22 +96,23 @@ bool turns_have(const struct turns *t, enum turn_kind kind)
         return false;
 }
 
-uint32_t turns_syncs(const struct turns *t)
+/* How many are of these kinds: a bit for each. */
+static uint32_t count_of(const struct turns *t, unsigned kinds)
 {
         uint32_t n = 0;
         for (uint32_t i = 0; i < t->count; i++)
-                n += kind_at(t, i) == TURN_SYNC;
+                n += kinds >> kind_at(t, i) & 1;
         return n;
+}
+
+uint32_t turns_syncs(const struct turns *t)
+{
+        return count_of(t, 1u << TURN_SYNC);
 }
 
 uint32_t turns_readies(const struct turns *t)
 {
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < t->count; i++) {
-                enum turn_kind kind = kind_at(t, i);
-                n += kind == TURN_SYNC || kind == TURN_QUERY || kind == TURN_FUNCTION;
-        }
-        return n;
+        return count_of(t, 1u << TURN_SYNC | 1u << TURN_QUERY | 1u << TURN_FUNCTION);
 }
 
 uint32_t turns_of_batch(const struct turns *t)
