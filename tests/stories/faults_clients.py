@@ -149,8 +149,8 @@ class Leaving(Faults):
         }
 
     @staticmethod
-    def half_close(client):
-        client.send(protocol.query("SELECT pg_sleep(0.1)"))
+    def half_close(client, data=protocol.query("SELECT pg_sleep(0.1)")):
+        client.send(data)
         client.sock.shutdown(socket.SHUT_WR)
 
     def test_a_client_that_is_killed_anywhere_gives_everything_back(self):
@@ -211,8 +211,7 @@ class Leaving(Faults):
             for name, (data, answers) in said.items():
                 with self.subTest(name):
                     client = daemon.connect()
-                    client.send(data)
-                    client.sock.shutdown(socket.SHUT_WR)
+                    self.half_close(client, data)
                     for _ in range(answers):
                         client.read_until("Z")
                     self.assertTrue(client.closed())
@@ -225,8 +224,7 @@ class Leaving(Faults):
             daemon = self.watch(world.start())
             for sql in (big, "SELECT pg_sleep(60)"):
                 client = daemon.connect()
-                client.send(protocol.query(sql))
-                client.sock.shutdown(socket.SHUT_WR)
+                self.half_close(client, protocol.query(sql))
                 self.until(lambda: daemon.pool()["sv_active"] == 1, "it to be at work")
                 time.sleep(0.3)
                 spent = meter.processor_seconds(daemon)
@@ -241,10 +239,8 @@ class Leaving(Faults):
             daemon = self.watch(world.start())
             holder, client, other = daemon.connect(), daemon.connect(), daemon.connect()
             holder.query("BEGIN")
-            client.send(protocol.query("SELECT 7") * 3)
-            other.send(protocol.query("SELECT 8"))
-            for one in (client, other):
-                one.sock.shutdown(socket.SHUT_WR)
+            self.half_close(client, protocol.query("SELECT 7") * 3)
+            self.half_close(other, protocol.query("SELECT 8"))
             self.until(lambda: daemon.pool()["cl_waiting"] == 2, "both to wait")
             other.close(politely=False)
             holder.query("COMMIT")

@@ -36,6 +36,15 @@ static void prepare(const char *name, const char *sql)
         sent_first(&s);
 }
 
+/* Another client comes, and servers may have so many statements. */
+static void allow(unsigned prepared)
+{
+        track_client_free(&s.c);
+        s.prepared = prepared;
+        stage_client(&s, NULL);
+        lend(&s, false);
+}
+
 static void run(const char *name)
 {
         ask_bind(&s, "", name);
@@ -430,10 +439,7 @@ static void a_name_of_the_brokers_own_is_nobodys(void **state)
 static void what_was_used_least_makes_room(void **state)
 {
         (void) state;
-        track_client_free(&s.c);
-        s.prepared = 2;
-        stage_client(&s, NULL);
-        lend(&s, false);
+        allow(2);
         prepare("s1", "SELECT 1");
         prepare("s2", "SELECT 2");
         run("s1");
@@ -452,10 +458,7 @@ static void what_was_used_least_makes_room(void **state)
 static void what_is_on_its_way_makes_no_room(void **state)
 {
         (void) state;
-        track_client_free(&s.c);
-        s.prepared = 1;
-        stage_client(&s, NULL);
-        lend(&s, false);
+        allow(1);
         ask_parse(&s, "s1", "SELECT 1");
         ask_parse(&s, "s2", "SELECT 2");
         assert_string_equal(sent_first(&s), "P:pgbroker_1=SELECT 1 P:pgbroker_2=SELECT 2");
@@ -468,10 +471,7 @@ static void what_is_on_its_way_makes_no_room(void **state)
 static void making_room_that_was_skipped_did_not_happen(void **state)
 {
         (void) state;
-        track_client_free(&s.c);
-        s.prepared = 1;
-        stage_client(&s, NULL);
-        lend(&s, false);
+        allow(1);
         prepare("s1", "SELECT 1");
         ask_bind(&s, "", "nowhere");
         ask_parse(&s, "s2", "SELECT 2");
@@ -485,10 +485,7 @@ static void making_room_that_was_skipped_did_not_happen(void **state)
 static void what_made_room_in_a_batch_that_may_fail_is_closed_first(void **state)
 {
         (void) state;
-        track_client_free(&s.c);
-        s.prepared = 1;
-        stage_client(&s, NULL);
-        lend(&s, false);
+        allow(1);
         prepare("s1", "SELECT 1");
         for (unsigned skipped = 1; skipped <= 2; skipped++) {
                 ask_bind(&s, "", "no such");
@@ -651,10 +648,7 @@ static void a_long_one_pins_until_it_is_closed(void **state)
 static void a_close_that_was_skipped_does_not_end_a_pin(void **state)
 {
         (void) state;
-        track_client_free(&s.c);
-        s.prepared = 0;
-        stage_client(&s, NULL);
-        lend(&s, false);
+        allow(0);
         ask_parse(&s, "s1", "SELECT 1");
         ask_parse(&s, "s1", "SELECT 2");
         ask_target(&s, 'C', 'S', "s1");
@@ -667,10 +661,7 @@ static void a_close_that_was_skipped_does_not_end_a_pin(void **state)
 static void without_any_allowed_on_servers_each_pins(void **state)
 {
         (void) state;
-        track_client_free(&s.c);
-        s.prepared = 0;
-        stage_client(&s, NULL);
-        lend(&s, false);
+        allow(0);
         ask_parse(&s, "s1", "SELECT 1");
         assert_int_equal(s.q.pins, PIN_BIT(PIN_STATEMENT));
         ask(&s, 'S');
