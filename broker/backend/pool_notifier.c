@@ -3,14 +3,19 @@
 #include <string.h>
 #include "backend/pool.h"
 
-#define ON_ITS_WAY_US 1000000           /* how long a notification may take */
+#define ON_ITS_WAY_US 250000            /* how long a notification may take */
 
 void pool_notifier_lent(struct server *s, uint32_t client_pid, uint64_t now_us)
 {
-        if (s->client_pid == client_pid)
-                return;
-        s->client_since_us = s->client_pid ? now_us : 0;
+        if (s->client_pid != client_pid)
+                s->other_left_us = s->client_pid ? s->client_left_us : 0;
         s->client_pid = client_pid;
+        s->client_left_us = now_us;
+}
+
+void pool_notifier_left(struct server *s, uint64_t now_us)
+{
+        s->client_left_us = now_us;
 }
 
 /* Process ids of different hosts may be the same. */
@@ -39,7 +44,7 @@ uint32_t pool_notifier(const struct server *heard_by, uint32_t client_pid, uint3
         if (c->has_key && c->pid == pid)
                 return client_pid;
         const struct server *s = find(heard_by->pool, c, pid);
-        if (!s || !s->client_pid || s->client_since_us + ON_ITS_WAY_US > since_us)
+        if (!s || !s->client_pid || s->other_left_us + ON_ITS_WAY_US > since_us)
                 return pid;
         return s->client_pid;
 }

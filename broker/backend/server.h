@@ -60,7 +60,8 @@ struct server {
         uid_t last_uid;                 /* of the client that had it last ... */
         bool used;                      /* ... if anybody had */
         uint32_t client_pid;            /* that this client was told as its own; 0: nobody had it */
-        uint64_t client_since_us;       /* ... since when it is that client; 0: nobody was before */
+        uint64_t client_left_us;        /* ... when that client had it last, or got it */
+        uint64_t other_left_us;         /* ... when the client before it had; 0: nobody was before */
         uint64_t since;                 /* loop ms: when it took its state */
         uint64_t began_us;              /* when its login began */
         uint64_t connected, expires;    /* loop ms */

@@ -1,6 +1,7 @@
 #include "frontend/session_parts.h"
 
 #include <string.h>
+#include "backend/pool_notifier.h"
 #include "base/expect.h"
 #include "base/own.h"
 #include "frontend/session_cancel.h"
@@ -137,6 +138,7 @@ static void say_fatal(struct session *s, const struct error *e)
 static void leave_server(struct session *s)
 {
         struct server *server = TAKE(s->relay.server);
+        pool_notifier_left(server, loop_us());
         if (frame_at_border(&s->relay.cutter))
                 pool_abandon(server, &s->relay.track);
         else

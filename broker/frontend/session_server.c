@@ -81,6 +81,7 @@ void session_give_back(struct session *s)
         s->wait.has_server = false;
         session_unpin(s);
         stream_resume(server_stream(server));
+        pool_notifier_left(server, s->relay.xact_us);
         pool_return(server);
 }
 

@@ -3,6 +3,7 @@ import pathlib
 import struct
 import sys
 import threading
+import time
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -47,6 +48,18 @@ class Identity(Wired):
                     sender.query("NOTIFY news, 'second'")
                     result = listener.query("COMMIT")
                     self.assertEqual(result.notifications, [(sender.pid, "news", ""), (sender.pid, "news", "second")])
+
+    def test_one_that_has_just_connected_is_known_where_nobody_else_was_lately(self):
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as listener:
+                listener.query("LISTEN news")
+                with daemon.connect() as third:
+                    third.query("SELECT 1")
+                time.sleep(0.5)                     # a notification of the third would be here by now
+                with daemon.connect() as sender:
+                    sender.query("NOTIFY news, 'at once'")
+                    self.assertEqual(self.heard(listener), (sender.pid, "news", "at once"))
 
     def test_the_process_id_is_the_server_s_own_in_session_mode_only(self):
         for mode in ("transaction", "session"):

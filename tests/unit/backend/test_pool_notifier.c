@@ -54,11 +54,24 @@ static void one_that_a_third_may_have_sent_is_not_named(void **state)
 {
         (void) state;
         pool_notifier_lent(&sending, OTHER, 20 * SECOND);
+        pool_notifier_left(&sending, 30 * SECOND);
         pool_notifier_lent(&sending, SENDER, 30 * SECOND);
         assert_int_equal(sender(78, 30 * SECOND), 78);
-        assert_int_equal(sender(78, 31 * SECOND - 1), 78);
-        assert_int_equal(sender(78, 31 * SECOND), SENDER);
+        assert_int_equal(sender(78, 30 * SECOND + SECOND / 4 - 1), 78);
+        assert_int_equal(sender(78, 30 * SECOND + SECOND / 4), SENDER);
         assert_int_equal(sender(78, 25 * SECOND), 78);          /* the listener was in a transaction */
+}
+
+static void who_left_long_ago_can_not_have_sent_it(void **state)
+{
+        (void) state;
+        pool_notifier_lent(&sending, OTHER, 20 * SECOND);
+        pool_notifier_left(&sending, 21 * SECOND);
+        pool_notifier_lent(&sending, SENDER, 30 * SECOND);
+        assert_int_equal(sender(78, 30 * SECOND), SENDER);
+        pool_notifier_lent(&sending, SENDER, 31 * SECOND);
+        assert_int_equal(sender(78, 25 * SECOND), SENDER);
+        assert_int_equal(sender(78, 21 * SECOND + SECOND / 4 - 1), 78);
 }
 
 static void a_server_that_no_client_had_or_that_is_none_of_ours_is_not_named(void **state)
@@ -83,6 +96,7 @@ int main(void)
                 cmocka_unit_test_setup(ones_own_bears_ones_own_process_id, setup),
                 cmocka_unit_test_setup(anothers_bears_that_client_s, setup),
                 cmocka_unit_test_setup(one_that_a_third_may_have_sent_is_not_named, setup),
+                cmocka_unit_test_setup(who_left_long_ago_can_not_have_sent_it, setup),
                 cmocka_unit_test_setup(a_server_that_no_client_had_or_that_is_none_of_ours_is_not_named, setup),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
