@@ -56,6 +56,7 @@ struct server {
         struct pool_cancel *canceling;  /* the cancel request that is under way: until it is over
                                            nothing may be sent that it could hit */
         void (*cancel_over)(void *borrower);    /* ... tells the borrower then */
+        uint64_t last_client;           /* its id, of the last that had it; 0: nobody */
         pid_t last_pid;                 /* of the client that has or had it last */
         uid_t last_uid;                 /* of the client that had it last ... */
         bool used;                      /* ... if anybody had */

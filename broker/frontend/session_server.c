@@ -13,8 +13,19 @@ static const char again_hint[] = "Connect again; what was running may or may not
 
 static const struct stream_events server_events;
 
+/* Whoever only tries his parameters on it does nothing else there. */
+static void note_client(const struct session *s, struct server *server)
+{
+        if (s->state == SESSION_TRYING && !session_mode(s))
+                return;
+        if (server->last_client && server->last_client != s->id)
+                server->track.foreign_sequences = true;
+        server->last_client = s->id;
+}
+
 void session_borrow(struct session *s, struct server *server)
 {
+        note_client(s, server);
         server->borrower = s;
         server->cancel_over = session_cancel_over;
         server->leave = session_leave_server;

@@ -74,7 +74,7 @@ static void apply_marks(struct track_client *c, const struct settings *reported,
         if (m->effects & RESETS)
                 audit_touch_all(c);
         if (m->effects & (EFFECT(DISCARD_ALL) | EFFECT(DEALLOCATE)))
-                c->statements.barrier = c->statements.dropping = true;
+                c->statements.barrier = c->statements.dropping = c->statements.soiling = true;
         c->pins.doubt = c->pins.doubt || m->effects & RESETS;
         c->pins.ended |= m->effects & ~ENDINGS;
 }
@@ -84,6 +84,7 @@ static void deallocate(struct statements *s, const char *name)
 {
         if (!name)
                 statements_bar(s);
+        s->soiling = s->soiling || (name && text_name(name));
         if (!name || !statements_meaning(s, name))
                 return;
         statements_find(s, name)->freed = s->dropping = true;
@@ -133,6 +134,8 @@ static void found(void *arg, enum sql_effect effect, const char *name)
         int kind = pins_kind_of(effect, name);
         bool sets = SETS & 1u << effect, reads = 1u << effect & (SETS | RESETS | EFFECT(SET_LOCAL));
         statements_mark(&f->marks, 1u << effect, kind >= 0 ? PIN_BIT(kind) : 0);
+        if (effect == SQL_CURRVAL)
+                texts_ask_sequences(f->c->statements.texts);
         if (reads && !(RESETS & 1u << effect) && f->apply &&
             (!name || strcmp(name, "standard_conforming_strings") == 0))
                 f->c->two_readings = true;
@@ -372,6 +375,8 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         if (t && again_waits(t))
                 return TRACK_WAIT;
         enum track_verdict v = look_begin(c, t, piece, out, e);
+        if (look_creates_unnamed(c, piece->type))
+                out->pins |= PIN_BIT(PIN_TEMP);
         out->pins &= ~c->pins.kinds;
         c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out, piece);
         return c->awaits ? TRACK_WAIT : v;

@@ -31,6 +31,14 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
                               const struct frame_piece *piece, struct track_request *out,
                               struct error *e);
 
+/* May a message of this type create something temporary without a word of it? The search_path says so, or the
+ * answer what it is is still to come. */
+static inline bool look_creates_unnamed(const struct track_client *c, uint8_t type)
+{
+        bool may = c->temporary_path || (c->asked && c->pins.kinds & PIN_BIT(PIN_TEMP));
+        return may && (type == 'Q' || type == 'E' || type == 'F');
+}
+
 /* The message is being sent: its effects take hold. `executed`: they also happen now (a Query; a
  * Parse only prepares). Of a message in pieces this is the first. */
 void look_apply(struct track_client *c, const struct track_server *t, const struct track_request *r,

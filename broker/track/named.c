@@ -204,6 +204,7 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
         struct text *x = share ? texts_share(s->texts, way, piece->data + head, piece->size - head, marks)
                                : texts_alone(s->texts, marks);
         bool had = share && clear_place(t, x, before);
+        namesakes_probe(c, t, name, before);
         put_head(piece, "", x->name, name, head, before);
         uint64_t now = texts_tick(s->texts);
         struct prepared_change ch = {.name = own_string(name), .text = x, .parse = true, .had = had};
@@ -271,7 +272,7 @@ static size_t send_unknown(struct track_client *c, struct track_server *t, const
         const char *first = (const char *) frame_payload(piece);
         turns_sent(&t->turns, kinds[piece->type], TURN_CLIENT);
         c->pins.doubt = c->pins.doubt || piece->type == 'C';   /* it may be one that was PREPAREd */
-        if (strncmp(name, TEXTS_PREFIX, sizeof TEXTS_PREFIX - 1) != 0)
+        if (!text_name(name))
                 return 0;
         return put_head(piece, first, NOBODY, name, (size_t) (name + strlen(name) + 1 - (const char *) piece->data),
                         before);
@@ -303,7 +304,8 @@ void named_deallocate(struct track_client *c, struct track_server *t, struct byt
         struct deallocated *d = c->statements.deallocated;
         if (c->statements.dropping)
                 c->statements.dropped = t->prepared.batch;
-        c->statements.dropping = false;
+        t->soiled = t->soiled || c->statements.soiling;
+        c->statements.dropping = c->statements.soiling = false;
         while (d && d->ready < bytes_length(&d->names)) {
                 const char *name = (const char *) bytes_data(&d->names) + d->ready;
                 d->ready += strlen(name) + 1;
@@ -325,10 +327,12 @@ static void settle_name(struct track_client *c, const char *name)
         statements_tidy(&c->statements, name);
 }
 
-/* Only what no other server can have pins. */
-static void drop_pin(struct track_client *c)
+/* Only what no other server can have pins: a Close that was skipped has not ended it. */
+static void follow_alone(struct track_client *c)
 {
-        if (c && !c->statements.alone)
+        if (c && c->statements.alone)
+                pins_add(&c->pins, PIN_STATEMENT);
+        else if (c)
                 pins_drop(&c->pins, PIN_STATEMENT);
 }
 
@@ -345,7 +349,7 @@ bool named_done(struct track_client *c, struct track_server *t)
         bool possible = !ch.doomed;
         settle_one(t, &ch);
         settle_name(c, ch.name);
-        drop_pin(c);
+        follow_alone(c);
         prepared_change_free(&ch);
         return possible;
 }
@@ -389,9 +393,7 @@ void named_undone(struct track_client *c, struct track_server *t, uint32_t n, bo
                 take_back(c, t, i - 1, n, failed && i == 1);
         p->change_first += n;
         p->change_count -= n;
-        drop_pin(c);
-        if (c && c->statements.alone)   /* a Close that was skipped may have ended it */
-                pins_add(&c->pins, PIN_STATEMENT);
+        follow_alone(c);
 }
 
 static bool called(const struct text *x, const char *own, size_t size)
@@ -460,7 +462,7 @@ static void clear(struct track_client *c, struct track_server *t)
         statements_clear(&c->statements);
         forget_before(c, t, true);
         forget_before(c, t, false);
-        drop_pin(c);
+        follow_alone(c);
 }
 
 void named_complete(struct track_client *c, struct track_server *t, const char *tag)
@@ -478,7 +480,7 @@ void named_complete(struct track_client *c, struct track_server *t, const char *
                 OWN(text_unref) struct text *x = s && !s->pending ? statements_put(&c->statements, name, NULL) : NULL;
                 t->soiled = t->soiled || (x && !x->key);        /* nobody's any more, but still there */
                 statements_tidy(&c->statements, name);
-                drop_pin(c);
+                follow_alone(c);
         }
 }
 

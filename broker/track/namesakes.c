@@ -32,7 +32,7 @@ static bool next_name(struct names *n)
 /* A name of the broker's own is another one on servers. */
 static bool possible(const char *name)
 {
-        return strncmp(name, TEXTS_PREFIX, sizeof TEXTS_PREFIX - 1) != 0;
+        return !text_name(name);
 }
 
 static bool was_seen(const struct names *n)
@@ -64,13 +64,28 @@ unsigned namesakes_in(const struct track_client *c, const char *sql, size_t size
         return n.count;
 }
 
+static bool pinned(const struct track_client *c)
+{
+        return c->pins.kinds & PIN_BIT(PIN_PREPARE);
+}
+
+/* An empty statement of that name: the server refuses it in its own words if the name is taken. */
+void namesakes_probe(const struct track_client *c, struct track_server *t, const char *name, struct bytes *out)
+{
+        if (!pinned(c) || t->soiled || !possible(name))
+                return;
+        compose_named_parse(out, name, (const uint8_t *) "\0\0", 3);
+        turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
+        compose_close(out, 'S', name);
+        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+}
+
 void namesakes_close(struct track_client *c, struct track_server *t, const char *name, struct bytes *out)
 {
-        bool pinned = c->pins.kinds & PIN_BIT(PIN_PREPARE);
         /* A DEALLOCATE that failed leaves an empty statement of that name, and a server to be reset. */
-        if (!(pinned || t->soiled) || !possible(name))
+        if (!(pinned(c) || t->soiled) || !possible(name))
                 return;
         compose_close(out, 'S', name);
         turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
-        c->pins.doubt = c->pins.doubt || pinned;
+        c->pins.doubt = c->pins.doubt || pinned(c);
 }

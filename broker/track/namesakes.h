@@ -9,6 +9,8 @@
 /* Those that the text names behind EXECUTE or PREPARE: how many; and the messages that bring them, if `out` is
  * not NULL. */
 unsigned namesakes_in(const struct track_client *c, const char *sql, size_t size, struct bytes *out);
+/* The name is about to be parsed: that must fail if it is one that SQL has PREPAREd. */
+void namesakes_probe(const struct track_client *c, struct track_server *t, const char *name, struct bytes *out);
 /* The name's meaning ends: so does that of its namesake, if there may be one. */
 void namesakes_close(struct track_client *c, struct track_server *t, const char *name, struct bytes *out);
 

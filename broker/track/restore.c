@@ -52,6 +52,7 @@ static void want(struct track_client *c, const char *name, const char *value)
 {
         settings_put(&c->wanted, name, value);
         c->two_readings = c->two_readings || track_two_readings(c->wanted);
+        c->temporary_path = track_temporary_path(c->wanted);
 }
 
 static void append_set(struct bytes *sql, const char *name, const char *value)
@@ -210,7 +211,7 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
                 bytes_text(&sql, reset_others);
                 settings_clear(&t->applied);
                 prepared_clear(&t->prepared);
-                t->soiled = false;
+                t->soiled = t->foreign_sequences = false;
         }
         undo_applied(c, t, from == RESTORE_KEPT, &others);
         apply_wanted(c, t, reset, &others);
@@ -228,6 +229,14 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
         align(c, t);
 }
 
+void restore_sequences(struct track_client *c, struct track_server *t, struct bytes *out)
+{
+        compose_query(out, "DISCARD SEQUENCES");
+        turns_sent(&t->turns, TURN_QUERY, TURN_RESTORE);
+        statements_go(&c->statements);
+        t->foreign_sequences = false;
+}
+
 void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
 {
         struct bytes sql;
@@ -239,7 +248,7 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         bytes_free(&sql);
         restore_forget(t);
         prepared_clear(&t->prepared);
-        t->soiled = false;
+        t->soiled = t->foreign_sequences = false;
 }
 
 void restore_forget(struct track_server *t)
@@ -305,5 +314,6 @@ void restore_back(struct track_client *c, struct track_server *t, const char *na
                         compose_parameter(extra, known, start);
         } else if (!start && !known) {
                 settings_remove(&c->wanted, name);
+                c->temporary_path = track_temporary_path(c->wanted);
         }
 }

@@ -20,6 +20,8 @@ enum restore_from {
 /* Appends one Query with all that must be reset and SET, and notes its turn; nothing if all fits. */
 void restore_align(struct track_client *c, struct track_server *t, enum restore_from from, struct bytes *first,
                    struct bytes *tell);
+/* currval() and lastval() know of nothing, rather than of what another client had from a sequence. */
+void restore_sequences(struct track_client *c, struct track_server *t, struct bytes *out);
 /* The full reset alone, after a ROLLBACK if a transaction may be open. */
 void restore_clean(struct track_server *t, bool rollback, struct bytes *out);
 /* What the broker SET may hold no longer: all of it is SET again before the next request. */

@@ -19,6 +19,12 @@ bool track_two_readings(const struct settings *wanted)
         return false;
 }
 
+bool track_temporary_path(const struct settings *wanted)
+{
+        const char *path = settings_get(wanted, "search_path");
+        return path && strcasestr(path, "pg_temp");
+}
+
 void track_server_init(struct track_server *t, struct settings *reported)
 {
         memset(t, 0, sizeof *t);
@@ -53,6 +59,7 @@ void track_client_init(struct track_client *c, struct settings *told, struct set
         c->startup = settings_ref(said);
         c->known = settings_ref(known);
         c->two_readings = track_two_readings(c->wanted);
+        c->temporary_path = track_temporary_path(c->wanted);
         pins_init(&c->pins);
         statements_init(&c->statements);
         c->statements.texts = texts;

@@ -43,6 +43,7 @@ struct track_server {
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool inside;                    /* a client's message was sent in part */
+        bool foreign_sequences;         /* currval() and lastval() may tell what another client had */
         bool restore_failed;            /* a reset or SET of the broker's own was refused ... */
         struct error *restore_reason;   /* ... with these words of the server; NULL = not yet */
         struct settings *reported;      /* what the server last reported */
@@ -68,6 +69,7 @@ struct track_client {
         struct settings *known;         /* the parameters that servers here report */
         bool trying;                    /* at login: no request follows what is SET for it */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
+        bool temporary_path;            /* all that it creates may be temporary */
         bool rereads;                   /* what texts are read by may have been SET: it is not known here yet,
                                            or for this transaction only */
         struct settings *touched;       /* parameters to ask the server about: "set"; "told" if it reported
@@ -84,6 +86,8 @@ struct track_client {
 /* Must texts be read both with and without '\' as an escape? (standard_conforming_strings is off,
  * or the client's encoding has characters that contain the byte '\'.) */
 bool track_two_readings(const struct settings *wanted);
+/* Does the search_path name pg_temp? Then what is created without a word of it may be temporary. */
+bool track_temporary_path(const struct settings *wanted);
 
 void track_server_init(struct track_server *t, struct settings *reported);     /* takes the reference */
 void track_server_free(struct track_server *t);

@@ -43,6 +43,7 @@ struct statements {
         struct deallocated *deallocated;        /* NULL: none */
         bool barrier;                   /* DEALLOCATE ALL or DISCARD ALL was sent, and is not answered */
         bool dropping;                  /* what is sent now does one of these */
+        bool soiling;                   /* it may DEALLOCATE one of the broker's own */
         uint32_t dropped;               /* the server's batch in which it was */
         uint32_t barriers;              /* how often */
         struct text_marks named;   /* of all named statements together, PREPAREd ones, too */

@@ -11,6 +11,7 @@ struct texts {
         uint64_t last;                  /* number of the newest */
         size_t alone;
         uint64_t clock;
+        bool asked_sequences;
         size_t size;                    /* bytes of the shared ones, as they are here: twice */
 };
 
@@ -43,6 +44,16 @@ uint64_t text_now(const struct text *x)
 bool texts_room(const struct texts *t)
 {
         return t->size < TEXTS_ALL_MAX;
+}
+
+void texts_ask_sequences(struct texts *t)
+{
+        t->asked_sequences = true;
+}
+
+bool texts_asked_sequences(const struct texts *t)
+{
+        return t->asked_sequences;
 }
 
 static struct text *make(struct texts *t, size_t size, struct text_marks marks)

@@ -7,9 +7,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/own.h"
 
 #define TEXTS_PREFIX "pgbroker_"        /* of the names on servers; 0 is nobody's */
+/* Is it one of these? */
+static inline bool text_name(const char *name)
+{
+        return strncmp(name, TEXTS_PREFIX, sizeof TEXTS_PREFIX - 1) == 0;
+}
 #define TEXTS_MAX    65536              /* bytes of a text that is shared; a longer one stays where it is */
 #define TEXTS_ALL_MAX (256 << 20)       /* bytes of all that a pool's clients share; more stay where they are, too */
 
@@ -34,6 +40,9 @@ void texts_free(struct texts *t);       /* no text may be held; NULL is fine */
 uint64_t texts_tick(struct texts *t);
 uint64_t text_now(const struct text *x);
 bool texts_room(const struct texts *t); /* for another one */
+/* A client asks for currval() or lastval(): from now on what one had of sequences is kept from the next. */
+void texts_ask_sequences(struct texts *t);
+bool texts_asked_sequences(const struct texts *t);
 /* The text whose Parse message has this body, read in this `way`, NULL: in one that nobody knows, so that it
  * is shared with no other Parse; the caller holds it. */
 struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,

@@ -24,6 +24,8 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
         statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
                 restore_align(c, t, reset || t->soiled ? RESTORE_RESET : RESTORE_SHARED, first, tell);
+        if (t->foreign_sequences && texts_asked_sequences(c->statements.texts))
+                restore_sequences(c, t, first);
 }
 
 void track_realign(struct track_client *c, struct track_server *t, struct bytes *first,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "track/again.h"
 #include "track/named.h"
+#include "track/restore.h"
 #include "wire/compose.h"
 #include "wire/request.h"
 
@@ -156,6 +157,27 @@ static void send_close(struct track_client *c, struct track_server *t, const str
         turns_sent(&t->turns, TURN_CLOSE, TURN_CLIENT);
 }
 
+/* Whether it was one, the server is asked. */
+static void see_creation(struct track_client *c, const struct track_server *t, uint8_t type)
+{
+        if (!look_creates_unnamed(c, type) || !turns_heeded(&t->turns))
+                return;
+        c->pins.doubt = true;
+        pins_add(&c->pins, PIN_TEMP);
+}
+
+/* A transaction that has done more than begin may ask for what it has had itself. */
+static void see_sequences(struct track_client *c, struct track_server *t, const struct track_request *r,
+                          struct bytes *before)
+{
+        bool begun = t->status == 'T' && t->span.tags == t->span.begins;
+        if (!t->foreign_sequences || !(r->marks.effects & (1u << SQL_SEQUENCE | 1u << SQL_CURRVAL)))
+                return;
+        if (!t->unsynced && turns_own_only(&t->turns) && (t->status == 'I' || begun))
+                restore_sequences(c, t, before);
+        t->foreign_sequences = false;
+}
+
 size_t track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
                   const struct frame_piece *piece, struct bytes *before)
 {
@@ -166,6 +188,8 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
                         look_continue(c, t, piece);
                 return 0;
         }
+        see_sequences(c, t, r, before);
+        see_creation(c, t, piece->type);
         again_sent(t, piece, r->named, r->portal);
         if (strchr("PBDEC", piece->type))
                 t->unsynced = true;

@@ -26,7 +26,7 @@
         X(DEFAULT, "default") X(DISCARD, "discard") X(EXECUTE, "execute")                          \
         X(EXPLAIN, "explain") X(PREPARE, "prepare") X(REPLACE, "replace")                          \
         X(SESSION, "session") X(UESCAPE, "uescape") X(VERBOSE, "verbose")                          \
-        X(NEXTVAL, "nextval")                          \
+        X(CURRVAL, "currval") X(LASTVAL, "lastval") X(NEXTVAL, "nextval")                          \
         X(SETSEED, "setseed")
 #define SQLNAMES_8(X)                                                                              \
         X(FUNCTION, "function") X(PREPARED, "prepared") X(ROLLBACK, "rollback")                    \

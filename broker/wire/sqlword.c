@@ -1,5 +1,6 @@
 #include "wire/sqlword.h"
 
+#include <string.h>
 #include "wire/sqlname.h"
 
 /* Where in a statement the judge is. */
@@ -338,6 +339,8 @@ static const uint8_t calls[SQLNAME_COUNT] = {
         [SQLNAME_UNLOCK] = SQL_ADVISORY_UNLOCK + 1,
         [SQLNAME_UNLOCK_SHARED] = SQL_ADVISORY_UNLOCK + 1,
         [SQLNAME_UNLOCK_ALL] = SQL_ADVISORY_UNLOCK + 1,
+        [SQLNAME_CURRVAL] = SQL_CURRVAL + 1,
+        [SQLNAME_LASTVAL] = SQL_CURRVAL + 1,
         [SQLNAME_NEXTVAL] = SQL_SEQUENCE + 1,
         [SQLNAME_SETVAL] = SQL_SEQUENCE + 1,
         [SQLNAME_BACKUP_START] = SQL_BACKUP + 1,
@@ -374,6 +377,13 @@ static void step_config(struct sqlword *w, const struct sqltoken *t)
                 sqlconfig_step(&w->arguments, t, w->name_id, w->depth == w->config);
 }
 
+/* An escape in its value may be a part of pg_temp. */
+static bool sets_path(const struct sqlword *w)
+{
+        return (w->setting && strcmp(w->set.name, "search_path") == 0) ||
+               (w->config && strcmp(w->arguments.name, "search_path") == 0);
+}
+
 static void step_mark(struct sqlword *w, const struct sqltoken *t)
 {
         bool inner = t->kind == SQLTOKEN_INNER_MARK;
@@ -386,6 +396,8 @@ static void step_mark(struct sqlword *w, const struct sqltoken *t)
                 found(w, SQL_TEMP, NULL);
         } else if (t->mark == '\\' && inner && w->block) {
                 found(w, SQL_SET_CONFIG, NULL);
+        } else if (t->mark == '\\' && inner && sets_path(w)) {
+                found(w, SQL_TEMP, NULL);
         }
 }
 

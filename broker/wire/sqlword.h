@@ -35,6 +35,7 @@
         X(DEALLOCATE, "DEALLOCATE; name = the statement, NULL = ALL")                              \
         X(LOAD, "LOAD of a library")                                                               \
         X(SEQUENCE, "nextval, setval: currval() follows them")                                     \
+        X(CURRVAL, "currval, lastval: what the session has had of sequences")                      \
         X(DROP, "DROP of anything: temporary objects may be gone")                                 \
         X(BACKUP, "pg_backup_start, a temporary replication slot: bound to the session")           \
         X(BEGIN, "BEGIN, START TRANSACTION")                                                       \

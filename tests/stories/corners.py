@@ -293,6 +293,64 @@ class Statements(OneEnvironment):
                 usual.send(protocol.bind((), "null") + protocol.execute() + protocol.sync())
                 self.assertEqual(usual.answer().value(), "t")
 
+    def test_a_name_that_sql_has_prepared_is_taken_for_the_protocol(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client:
+                client.query("PREPARE taken AS SELECT 'sql'")
+                client.send(protocol.parse("SELECT 'protocol'", "taken") + protocol.bind((), "taken")
+                            + protocol.execute() + protocol.sync())
+                error = client.collect().error
+                self.assertEqual((error.sqlstate, error.message), ("42P05", 'prepared statement "taken" already exists'))
+                self.assertEqual(client.query("EXECUTE taken").value(), "sql")
+                client.send(protocol.parse("SELECT 'protocol'", "free") + protocol.bind((), "free")
+                            + protocol.execute() + protocol.sync())
+                self.assertEqual(client.answer().value(), "protocol")
+                client.query("DEALLOCATE taken")
+                client.send(protocol.parse("SELECT 'protocol'", "taken") + protocol.bind((), "taken")
+                            + protocol.execute() + protocol.sync())
+                self.assertEqual(client.answer().value(), "protocol")
+                self.assertEqual(daemon.show("PINS"), [])
+
+    def test_what_is_created_under_a_search_path_with_pg_temp_stays_with_its_client(self):
+        ways = ({"options": "-c search_path=pg_temp"}, ""), ({}, "SET search_path TO E'pg\\x5ftemp'"), \
+               ({}, "SET search_path TO pg_temp; RESET work_mem")
+        for startup, first in ways:
+            with self.subTest(first or startup), self.world(pool_size=2) as world:
+                daemon = self.watch(world.start())
+                with daemon.connect(**startup) as client, daemon.connect() as other:
+                    client.query(first)
+                    client.query("CREATE TABLE hidden (n int)")
+                    self.assertEqual([pin["reason"] for pin in daemon.show("PINS")], ["temporary object"])
+                    with daemon.connect() as third:
+                        third.query("BEGIN")        # has the other server
+                        client.query("INSERT INTO hidden VALUES (1)")
+                        third.query("COMMIT")
+                    self.assertEqual(client.query("SELECT n FROM hidden").value(), "1")
+                    other.send(protocol.query("SELECT * FROM hidden"))
+                    self.assertEqual(other.collect().error.sqlstate, "42P01")
+                    client.query("DROP TABLE hidden")
+                    client.query("SELECT 1")
+                    self.until(lambda: not daemon.show("PINS"), "the pin to end with it")
+
+    def test_who_deallocates_the_brokers_own_names_harms_nobody(self):
+        again = protocol.bind((), "mine") + protocol.execute() + protocol.sync()
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client, daemon.connect() as other:
+                client.send(protocol.parse("SELECT 'mine'", "mine") + again)
+                client.answer()
+                name = other.query("SELECT name FROM pg_prepared_statements").value()
+                other.query(f"DEALLOCATE {name}")
+                client.send(again)
+                self.assertEqual(client.answer().value(), "mine")
+                name = other.query("SELECT name FROM pg_prepared_statements").value()
+                other.send(protocol.parse(f'DEALLOCATE "{name}"', "drop") + protocol.bind((), "drop")
+                           + protocol.execute() + protocol.sync())
+                other.answer()
+                client.send(again)
+                self.assertEqual(client.answer().value(), "mine")
+
     def test_sql_and_the_protocol_mean_the_same_statement_by_a_name(self):
         with self.world(pool_size=4) as world:
             daemon = self.watch(world.start())

@@ -212,6 +212,89 @@ class Isolation(story.Story):
         self.crowd((), isolation="strict")
 
 
+class Sequences(story.Story):
+    """What a serial column drew is seen by nobody in a statement: lastval() tells it to the one who drew it, or fails."""
+
+    LASTVAL = "SELECT lastval()"
+
+    def world(self, **pool):
+        world = World(self.server)
+        environment = world.add("prod", pool={"pool_size": 1, **pool})
+        world.server.sql("CREATE TABLE drawn (id serial)", environment.database, environment.role, environment.password)
+        return world
+
+    def draw(self, client):
+        return int(client.query("INSERT INTO drawn DEFAULT VALUES RETURNING id").value())
+
+    def code(self, client, sql):
+        client.send(protocol.query(sql))
+        return client.collect().error.sqlstate
+
+    def test_lastval_is_the_clients_own_or_none(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as one, daemon.connect() as other:
+                self.draw(other)
+                self.assertEqual(self.code(one, self.LASTVAL), "55000")
+                mine = self.draw(one)
+                self.assertEqual(int(one.query(self.LASTVAL).value()), mine)
+                self.draw(other)
+                self.assertEqual(self.code(one, "SELECT currval('drawn_id_seq')"), "55000")
+                self.assertEqual(self.code(other, self.LASTVAL), "55000")
+
+    def test_it_is_its_own_within_a_transaction(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as one, daemon.connect() as other, daemon.connect() as third:
+                self.draw(other)
+                one.query("BEGIN")
+                self.assertEqual(self.code(one, self.LASTVAL), "55000")
+                one.query("ROLLBACK")
+                self.draw(other)
+                for client in (one, third):         # who has asked before, and who has not
+                    client.query("BEGIN")
+                    mine = self.draw(client)
+                    self.assertEqual(int(client.query(self.LASTVAL).value()), mine)
+                    client.query("COMMIT")
+                    self.draw(other)
+
+    def test_a_prepared_question_finds_nothing_of_others_either(self):
+        ask = protocol.bind((), "last") + protocol.execute() + protocol.sync()
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as one, daemon.connect() as other:
+                one.send(protocol.parse(self.LASTVAL, "last") + protocol.sync())
+                one.answer()
+                self.draw(other)
+                one.send(ask)
+                self.assertEqual(one.collect().error.sqlstate, "55000")
+                self.assertEqual(self.code(other, self.LASTVAL), "55000")
+                one.query("BEGIN")
+                mine = self.draw(one)
+                one.send(ask)
+                self.assertEqual(int(one.answer().value()), mine)
+                one.query("COMMIT")
+
+    def test_nextval_brings_nothing_of_others_with_it(self):
+        with self.world() as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as one, daemon.connect() as other:
+                one.query("CREATE SEQUENCE mine")
+                self.draw(other)
+                one.query("SELECT nextval('mine')")
+                self.assertEqual(self.code(one, "SELECT currval('drawn_id_seq')"), "55000")
+                self.assertEqual(one.query("SELECT currval('mine')").value(), "1")
+
+    def test_in_session_mode_it_stays_and_the_next_session_begins_without(self):
+        with self.world(pool_mode="session") as world:
+            daemon = self.watch(world.start())
+            for _ in range(2):
+                with daemon.connect() as client:
+                    self.assertEqual(self.code(client, self.LASTVAL), "55000")
+                    mine = self.draw(client)
+                    self.assertEqual(int(client.query(self.LASTVAL).value()), mine)
+
+
 class BetweenUids(story.Story):
     """One server that passes from one uid to the other is fully reset, whatever was hidden in functions."""
 
