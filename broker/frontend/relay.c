@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "track/again.h"
 #include "track/audit.h"
+#include "track/fit.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
 
@@ -47,6 +48,14 @@ static void count_request(struct stats *s, const struct frame_piece *piece)
         }
 }
 
+/* A client that keeps its server may want other settings by now. */
+static void realign(struct relay *r, struct bytes *first, struct bytes *tell)
+{
+        struct track_server *t = &r->server->track;
+        if (t->aligned != r->track.wanted && track_idle(t))
+                track_realign(&r->track, t, first, tell);
+}
+
 /* Forwards a piece, and before it what the server must hear first. `lasts`: to the end of the loop's turn. */
 static void forward(struct relay *r, const struct track_request *request,
                     const struct frame_piece *piece, bool lasts)
@@ -56,13 +65,27 @@ static void forward(struct relay *r, const struct track_request *request,
         struct bytes first, tell;
         bytes_init(&first, 0);
         bytes_init(&tell, 0);
-        if (piece->begins && t->aligned != r->track.wanted && track_idle(t))
-                track_realign(&r->track, t, &first, &tell);
+        if (piece->begins)
+                realign(r, &first, &tell);
         size_t replaced = track_send(&r->track, t, request, piece, &first);
         send_own(server_stream(r->server), &first);
         tell_client(r, &tell);
         if (replaced < piece->size)
                 send(server_stream(r->server), piece->data + replaced, piece->size - replaced);
+}
+
+/* What must be known before the piece is sent; RELAY_MORE: it is known by now. */
+static enum relay_verdict question(struct relay *r, const struct frame_piece *piece)
+{
+        struct track_server *t = &r->server->track;
+        struct bytes first, tell;
+        bytes_init(&first, 0);
+        bytes_init(&tell, 0);
+        realign(r, &first, &tell);
+        fit_ask(&r->track, t, piece, &first);
+        send_own(server_stream(r->server), &first);
+        tell_client(r, &tell);
+        return r->track.check == CHECK_ASKED ? RELAY_FULL : RELAY_MORE;
 }
 
 static void answer_sync(struct relay *r)
@@ -93,6 +116,8 @@ static enum relay_verdict request(struct relay *r, const struct frame_piece *pie
                 return RELAY_MORE;
         case TRACK_WAIT:
                 return RELAY_FULL;
+        case TRACK_ASK:
+                return question(r, piece) == RELAY_MORE ? request(r, piece, e) : RELAY_FULL;
         case TRACK_FORWARD:
                 break;
         }

@@ -9,17 +9,17 @@
 
 /* The columns as they are composed: in a row of binary columns, a text column among them has its
  * text either way, so one that is wanted as text is given out as one. */
-struct shape {
+struct outline {
         struct compose_column columns[SNAPSHOT_COLUMNS];
         size_t count;
         bool binary; /* any is */
         struct bytes *out;
 };
 
-static struct shape shape_of(const struct command *c, const bool *binary, struct bytes *out)
+static struct outline shape_of(const struct command *c, const bool *binary, struct bytes *out)
 {
         const struct snapshot_column *columns;
-        struct shape s = {.count = command_columns(c, &columns), .out = out};
+        struct outline s = {.count = command_columns(c, &columns), .out = out};
         for (size_t i = 0; i < s.count; i++) {
                 s.binary |= binary[i];
                 s.columns[i] =
@@ -30,11 +30,11 @@ static struct shape shape_of(const struct command *c, const bool *binary, struct
 
 static void put_row(void *arg, const char *const *values)
 {
-        struct shape *s = arg;
+        struct outline *s = arg;
         compose_row(s->out, s->columns, values, s->count, s->binary);
 }
 
-static void put_value(const struct command *c, const struct portal_world *w, struct shape *s)
+static void put_value(const struct command *c, const struct portal_world *w, struct outline *s)
 {
         const char *value = c->value;
         if (c->kind == COMMAND_PARAMETER && settings_get(w->told, c->column.name))
@@ -46,7 +46,7 @@ static void put_rows(const struct command *c, const struct portal_world *w, cons
                      struct bytes *out)
 {
         const struct console_world *console = w->console;
-        struct shape s = shape_of(c, binary, out);
+        struct outline s = shape_of(c, binary, out);
         if (c->kind != COMMAND_SHOW) {
                 put_value(c, w, &s);
                 return;

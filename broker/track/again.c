@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "base/expect.h"
+#include "base/own.h"
 #include "wire/request.h"
 
 /* ---- kept ---- */
@@ -69,7 +70,9 @@ static bool may_try(const struct track_again *a, const struct text *x)
 struct prepared_one *again_usable(const struct track_server *t, const struct text *x, uint64_t since)
 {
         struct prepared_one *one = prepared_find(&t->prepared, x);
-        return one && (!x->key || one->proved >= since || (one->proved && may_try(&t->again, x))) ? one : NULL;
+        /* Should the server have found out other types for its parameters, no error would tell. */
+        bool tried = one && one->proved && !x->inferred && may_try(&t->again, x);
+        return one && (!x->key || one->proved >= since || tried) ? one : NULL;
 }
 
 void again_use(struct track_server *t, struct prepared_one *one, uint64_t since)
@@ -175,8 +178,11 @@ static void renew(struct track_client *c, const struct track_again *a)
         struct frame_piece piece;
         uint64_t now = texts_tick(c->statements.texts) & STATEMENTS_CLOCK;
         for (size_t at = a->from; next(&a->batch, &at, &piece);) {
-                if (!misleads(c, a, &piece))
-                        bound_by(c, &piece)->since = now;
+                if (misleads(c, a, &piece))
+                        continue;
+                struct statement *s = bound_by(c, &piece);
+                free(TAKE(s->told));
+                s->since = now;
         }
 }
 

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "track/again.h"
 #include "track/audit.h"
+#include "track/fit.h"
 #include "track/named.h"
 #include "track/namesakes.h"
 #include "track/reading.h"
@@ -290,6 +291,7 @@ static bool look_names(const struct frame_piece *piece, struct track_request *ou
                         return violation(e, "a malformed Describe or Close");
                 out->unnamed = target.kind == 'S' && target.name[0] == '\0';
                 out->named = target.kind == 'S' && target.name[0] != '\0';
+                out->portal = target.kind == 'P' && target.name[0] == '\0';
                 return true;
         case 'E':
                 if (request_execute(p, n, &execute) != FRAME_READY)
@@ -372,14 +374,16 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         /* A message that began without a server was swallowed, and is to its end. */
         if (!piece->begins)
                 return t ? TRACK_FORWARD : TRACK_SWALLOW;
-        if (t && again_waits(t))
+        if (t && (again_waits(t) || c->check == CHECK_ASKED))
                 return TRACK_WAIT;
         enum track_verdict v = look_begin(c, t, piece, out, e);
         if (look_creates_unnamed(c, piece->type))
                 out->pins |= PIN_BIT(PIN_TEMP);
         out->pins &= ~c->pins.kinds;
         c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out, piece);
-        return c->awaits ? TRACK_WAIT : v;
+        if (c->awaits)
+                return TRACK_WAIT;
+        return v == TRACK_FORWARD && t && out->named && piece->type == 'B' && fit_must_ask(c, t, piece) ? TRACK_ASK : v;
 }
 
 /* ---- taking effect ---- */

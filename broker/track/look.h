@@ -10,6 +10,7 @@ enum track_verdict {
         TRACK_FORWARD,
         TRACK_SWALLOW,
         TRACK_ANSWER,                   /* the broker answers: ReadyForQuery, nothing is sent */
+        TRACK_ASK,                      /* not before the server has answered fit_ask(): offer it again then */
         TRACK_WAIT,                     /* not before more has been answered: offer it again then */
         TRACK_GOODBYE,                  /* Terminate */
         TRACK_BAD                       /* protocol violation: see error */
@@ -23,7 +24,7 @@ struct track_request {
         uint32_t pins;                  /* kinds this message would add to what is held */
         bool unnamed;                   /* Parse, Bind, Describe, Close of the unnamed statement */
         bool named;                     /* the same of a named one */
-        bool portal;                    /* Bind, Execute: the unnamed portal */
+        bool portal;                    /* Bind, Describe, Execute: the unnamed portal */
 };
 
 /* Judges a piece of a client's message. `t` is the server the client has, or NULL. */

@@ -4,6 +4,8 @@
 #include "base/expect.h"
 #include "base/own.h"
 #include "track/again.h"
+#include "track/bring.h"
+#include "track/fit.h"
 #include "track/namesakes.h"
 #include "track/reading.h"
 #include "wire/compose.h"
@@ -31,11 +33,6 @@ static const char *name_in(const struct frame_piece *piece)
         }
 }
 
-static bool from_before(uint32_t pending, uint32_t batch, const struct track_server *t)
-{
-        return pending > 0 && batch != t->prepared.batch;
-}
-
 static bool dropping(const struct statements *s)
 {
         return s->barrier || s->deallocated;
@@ -54,104 +51,13 @@ bool named_unsettled(const struct track_client *c, const struct track_server *t,
                 return true;
         if (!s)
                 return false;
-        if (from_before(s->pending, s->batch, t))
+        if (bring_from_before(s->pending, s->batch, t))
                 return true;
         const struct prepared_one *one = s->text ? prepared_find(&t->prepared, s->text) : NULL;
-        return one && from_before(one->pending, one->batch, t);
-}
-
-/* ---- on the server ---- */
-
-static void pend(struct track_server *t, struct prepared_one *one)
-{
-        one->pending++;
-        one->batch = t->prepared.batch;
-}
-
-/* Notes a change that is sent; takes `name` and `before`. */
-static void change(struct track_server *t, enum turn_kind kind, enum turn_owner owner,
-                   struct prepared_change ch)
-{
-        ch.text = text_ref(ch.text);
-        prepared_sent(&t->prepared, &ch);
-        turns_sent(&t->turns, kind, owner);
-}
-
-/* Closes one that has not been used for long. */
-static void make_room(struct track_server *t, struct bytes *out)
-{
-        struct prepared_one *old = prepared_oldest(&t->prepared);
-        if (!old)
-                return;
-        compose_close(out, 'S', old->text->name);
-        change(t, TURN_FORGET, TURN_STATEMENT, (struct prepared_change){.text = old->text, .proved = old->proved, .had = true});
-        prepared_remove(&t->prepared, old);
-}
-
-/* Before it is parsed: not there, with room for it. True: it was there. */
-static bool clear_place(struct track_server *t, struct text *x, struct bytes *out)
-{
-        bool there = prepared_find(&t->prepared, x) != NULL;
-        if (!there)
-                make_room(t, out);
-        /* What was to close it may be skipped. */
-        if (!there && !prepared_next(&t->prepared, 0, x, false))
-                return false;
-        compose_close(out, 'S', x->name);
-        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
-        return there;
-}
-
-/* What the one before had proved, if there was one. */
-static uint64_t note_parse(struct track_server *t, struct text *x)
-{
-        struct prepared_one *one = prepared_find(&t->prepared, x);
-        if (!one)
-                one = prepared_add(&t->prepared, x);
-        prepared_use(&t->prepared, one);
-        uint64_t proved = one->proved;
-        one->proved = text_now(x);
-        pend(t, one);
-        return proved;
-}
-
-/* The server has it, or will. (Who finds that his name means another text now, and that another of his names
- * has brought that in a batch that may fail, was not made to wait for it: it is parsed anew.) */
-static void bring(struct track_server *t, struct text *x, uint64_t since, struct bytes *out)
-{
-        struct prepared_one *one = again_usable(t, x, since);
-        if (one && !from_before(one->pending, one->batch, t)) {
-                prepared_use(&t->prepared, one);
-                again_use(t, one, since);
-                return;
-        }
-        bool had = clear_place(t, x, out);
-        compose_named_parse(out, x->name, x->body, x->size);
-        uint64_t proved = note_parse(t, x);
-        change(t, TURN_NAMED, TURN_STATEMENT,
-               (struct prepared_change){.text = x, .proved = proved, .parse = true, .had = had});
+        return one && bring_from_before(one->pending, one->batch, t);
 }
 
 /* ---- sending ---- */
-
-/* What the name means. If that was prepared under other parameters and must be parsed here now, it is
- * another statement from here on: others share the first. */
-static struct text *as_it_reads_now(struct track_client *c, const struct track_server *t, const char *name,
-                                    uint64_t *since)
-{
-        struct statements *s = &c->statements;
-        struct statement *one = statements_find(s, name);
-        struct text *x = statements_meant(s, one);
-        *since = x ? one->since : 0;
-        if (!x || !x->key || again_usable(t, x, *since))
-                return x;
-        OWN(free) char *way = reading_of(c);
-        if (text_read_so(x, way) || one->pending)
-                return x;
-        struct text *now = texts_share(s->texts, way, x->body, x->size, x->marks);
-        text_unref(statements_put(s, name, now));
-        return now;
-}
 
 /* A message's head with another name in it; `head` bytes of the old one are replaced. */
 static size_t put_head(const struct frame_piece *piece, const char *first, const char *name,
@@ -176,9 +82,9 @@ static size_t send_doomed(struct track_client *c, struct track_server *t, const 
                           const struct frame_piece *piece, struct bytes *before)
 {
         uint64_t since;
-        struct text *x = as_it_reads_now(c, t, name, &since);
+        struct text *x = bring_meant(c, t, name, &since);
         bring(t, x, since, before);
-        change(t, TURN_NAMED, TURN_CLIENT,
+        bring_change(t, TURN_NAMED, TURN_CLIENT,
                (struct prepared_change){.name = own_string(name), .before = text_ref(x), .doomed = true});
         pend_name(c, t, name);
         return put_head(piece, "", x->name, name, FRAME_HEADER + strlen(name) + 1, before);
@@ -203,23 +109,25 @@ static size_t send_parse(struct track_client *c, struct track_server *t, struct 
         OWN(free) char *way = share ? reading_of(c) : NULL;
         struct text *x = share ? texts_share(s->texts, way, piece->data + head, piece->size - head, marks)
                                : texts_alone(s->texts, marks);
-        bool had = share && clear_place(t, x, before);
+        bool had = share && bring_clear(t, x, before);
         namesakes_probe(c, t, name, before);
         put_head(piece, "", x->name, name, head, before);
         uint64_t now = texts_tick(s->texts);
         struct prepared_change ch = {.name = own_string(name), .text = x, .parse = true, .had = had};
-        ch.proved = note_parse(t, x);
+        ch.proved = bring_noted(t, x);
+        fit_bound(s, NULL);
+        ch.told = statements_untold(s, name);
         ch.before = statements_put(s, name, x);         /* which holds x now */
         statements_find(s, name)->since = now & STATEMENTS_CLOCK;
         pend_name(c, t, name);
         if (!share)
                 pin_alone(c, piece, head);
-        change(t, TURN_NAMED, TURN_CLIENT, ch);
+        bring_change(t, TURN_NAMED, TURN_CLIENT, ch);
         return head;
 }
 
 static size_t send_bind(struct track_client *c, struct track_server *t, struct text *x,
-                        const char *name, const struct frame_piece *piece, struct bytes *before)
+                        const char *name, bool fits, const struct frame_piece *piece, struct bytes *before)
 {
         struct statements *s = &c->statements;
         const char *portal = (const char *) frame_payload(piece);
@@ -228,11 +136,12 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
         if (x->key)                     /* its Execute will pin */
                 track_client_note(c, x->marks.pins, (const char *) x->body, strlen((const char *) x->body));
         if (!*portal) {
+                fit_bound(s, name);
                 s->bound = false;
                 s->bound_named = x->key != NULL;        /* else it may have come in pieces: its marks are the first's */
                 s->bound_marks = x->marks;
         }
-        put_head(piece, portal, x->name, name, head, before);
+        put_head(piece, portal, fits ? x->name : FIT_NOBODY, name, head, before);
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
         return head;
 }
@@ -241,7 +150,10 @@ static size_t send_describe(struct track_server *t, struct text *x, const char *
                             const struct frame_piece *piece, struct bytes *before)
 {
         put_head(piece, "S", x->name, name, piece->size, before);
-        turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
+        if (x->key)
+                fit_describing(t, x, name);
+        else
+                turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
         return piece->size;
 }
 
@@ -253,9 +165,11 @@ static size_t send_forget(struct track_client *c, struct track_server *t, struct
         bool alone = !x->key;
         namesakes_close(c, t, name, before);
         compose_close(before, 'S', alone ? x->name : NOBODY);
-        change(t, TURN_FORGET, TURN_CLIENT,
-               (struct prepared_change){.name = own_string(name), .before = text_ref(x),
-                                        .text = alone ? x : NULL, .had = alone && one});
+        fit_bound(&c->statements, NULL);
+        bring_change(t, TURN_FORGET, TURN_CLIENT,
+                     (struct prepared_change){.name = own_string(name), .before = text_ref(x),
+                                              .told = statements_untold(&c->statements, name),
+                                              .text = alone ? x : NULL, .had = alone && one});
         if (alone && one)
                 prepared_remove(&t->prepared, one);
         text_unref(statements_put(&c->statements, name, NULL));
@@ -285,16 +199,15 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
         if (piece->type == 'P')
                 return send_parse(c, t, marks, name, piece, before);
         uint64_t since;
-        struct text *x = as_it_reads_now(c, t, name, &since);
+        struct text *x = bring_meant(c, t, name, &since);
         if (!x)
                 return send_unknown(c, t, name, piece, before);
-        if (piece->type != 'C')
-                bring(t, x, since, before);
+        if (piece->type == 'C')
+                return send_forget(c, t, x, name, piece, before);
         if (piece->type == 'B')
-                return send_bind(c, t, x, name, piece, before);
-        if (piece->type == 'D')
-                return send_describe(t, x, name, piece, before);
-        return send_forget(c, t, x, name, piece, before);
+                return send_bind(c, t, x, name, fit_bring(c, t, name, x, since, before), piece, before);
+        bring(t, x, since, before);
+        return send_describe(t, x, name, piece, before);
 }
 
 /* The server must have something of the client's name that it can drop: an empty statement, since that
@@ -376,10 +289,13 @@ static void take_back(struct track_client *c, struct track_server *t, uint32_t i
                 prepared_add(&t->prepared, ch->text);
         else if (!ch->parse && ch->text && ch->had && (again = prepared_next(&t->prepared, n, ch->text, true)))
                 again->had = true;
+        if (c && ch->described && !ch->whose)
+                c->check = CHECK_ANSWERED;
         if (ch->had)
                 prepared_unproved(&t->prepared, n, ch);
         if (c && ch->name) {
                 text_unref(statements_put(&c->statements, ch->name, TAKE(ch->before)));
+                statements_find(&c->statements, ch->name)->told = TAKE(ch->told);
                 settle_name(c, ch->name);
         }
         prepared_change_free(ch);

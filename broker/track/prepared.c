@@ -24,6 +24,7 @@ void prepared_free(struct prepared *p)
         for (uint32_t i = 0; i < p->change_count; i++)
                 prepared_change_free(prepared_change(p, i));
         free(p->changes);
+        free(p->coming);
         map_free(p->there);
         prepared_init(p);
 }
@@ -145,6 +146,9 @@ struct prepared_change prepared_answered(struct prepared *p)
 void prepared_change_free(struct prepared_change *c)
 {
         free(c->name);
+        free(c->told);
+        free(c->whose);
         text_unref(c->before);
         text_unref(c->text);
+        text_unref(c->described);
 }

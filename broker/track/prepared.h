@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "base/list.h"
 #include "base/map.h"
+#include "track/shape.h"
 #include "track/texts.h"
 
 /* A statement that a server has, or will have when it gets to what was sent. */
@@ -15,10 +16,12 @@ struct prepared_one {
         struct text *text;
         uint32_t pending, batch;        /* changes not answered yet; the batch of the last */
         uint64_t proved;                /* by the texts' clock: till then it gave what a new Parse would have given; 0: never */
+        struct shape shape;             /* as the server described it since it was parsed */
         bool seen;                      /* by whoever walks over changes */
 };
 
-/* What is to be answered: a change on the server, of what a client's name means, or both. */
+/* What is to be answered: a change on the server, of what a client's name means, or both; or a Describe, that
+ * changes nothing. */
 struct prepared_change {
         char *name;                     /* the client's; NULL: the broker's own business */
         struct text *before;            /* what the client's name meant, NULL: nothing */
@@ -27,6 +30,9 @@ struct prepared_change {
         bool parse;                     /* else closed */
         bool had;                       /* the server had it before */
         bool doomed;                    /* it must fail: the client has that name already */
+        struct told_shape *told;        /* what the client was told of the one before */
+        struct text *described;         /* NULL: it is no Describe */
+        char *whose;                    /* the client's name of it; NULL: the broker asks for itself */
 };
 
 struct prepared {
@@ -36,6 +42,7 @@ struct prepared {
         uint32_t batch;                 /* Syncs sent */
         struct prepared_change *changes;
         uint32_t change_first, change_count, change_room;
+        struct told_shape *coming;      /* half of a Describe's answer; or NULL */
 };
 
 void prepared_init(struct prepared *p);

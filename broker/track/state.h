@@ -76,6 +76,12 @@ struct track_client {
                                            them unasked; "reset" if they may lead back to the start */
         struct settings *asked;         /* those that it is being asked about now */
         bool reset_all;                 /* RESET ALL or DISCARD ALL was sent: any may lead back */
+        enum track_check {
+                CHECK_NONE,
+                CHECK_ASKED,            /* the server is asked what `checked` takes and gives: see fit.h ... */
+                CHECK_ANSWERED          /* ... and the Bind that waits for that may be sent */
+        } check;
+        const struct text *checked;     /* only compared */
         bool awaits;                    /* its next request can't be judged before the Sync is answered */
         bool auditing;                  /* it is asked about pins, too */
         bool holding;                   /* the client must hear the answer before it goes on: something

@@ -12,6 +12,7 @@ void statements_init(struct statements *s)
 void statements_free(struct statements *s)
 {
         free(s->message);
+        free(s->learning);
         settings_unref(s->names);
         map_free(s->by_name);
         statements_deallocated(s);
@@ -36,6 +37,7 @@ static void drop(void *value)
 {
         struct statement *one = value;
         text_unref(one->text);
+        free(one->told);
         free(one);
 }
 
@@ -94,10 +96,17 @@ struct text *statements_put(struct statements *s, const char *name, struct text 
         s->alone -= is_alone(before);
         s->shared += shared_size(x);
         s->shared -= shared_size(before);
+        free(TAKE(one->told));
         one->text = x;
         one->barriers = s->barriers;
         one->freed = false;
         return before;
+}
+
+struct told_shape *statements_untold(struct statements *s, const char *name)
+{
+        struct statement *one = statements_find(s, name);
+        return one ? TAKE(one->told) : NULL;
 }
 
 void statements_tidy(struct statements *s, const char *name)

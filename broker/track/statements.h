@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/map.h"
 #include "track/settings.h"
+#include "track/shape.h"
 #include "track/texts.h"
 #include "wire/frame.h"
 
@@ -22,8 +23,8 @@ struct statement {
         struct text *text;              /* NULL: closed, and that is not answered yet */
         uint64_t since : 48;            /* by the texts' clock: the client may count on what it gives from then on */
         uint64_t pending : 14;          /* changes not answered: no more than turns count */
-        uint64_t seen : 1;              /* by whoever walks over changes */
-        uint64_t freed : 1;             /* a DEALLOCATE of it was sent, and is not answered */
+        uint64_t seen : 1, freed : 1;   /* by whoever walks over changes; by a DEALLOCATE that is not answered */
+        struct told_shape *told;        /* what the client was told of it; NULL: nothing */
         uint32_t batch;                 /* the server's, of the last change */
         uint32_t barriers;              /* of the client's, when it got its meaning */
 };
@@ -57,13 +58,12 @@ struct statements {
         bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
         bool hoped;                     /* ... part fails it is not here: the next one can't count on it */
         bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain ... */
+        char *learning;                 /* ... a statement of this name, of which it is not known what it gives; or NULL */
         bool bound_named;               /* ... or has these marks, for certain */
         struct text_marks bound_marks;
 };
-
 #define STATEMENTS_MAX 10000            /* names of one client */
 #define STATEMENTS_CLOCK ((1ULL << 48) - 1)
-
 void statements_init(struct statements *s);
 void statements_free(struct statements *s);
 void statements_deallocate(struct statements *s, const char *name);
@@ -86,10 +86,12 @@ static inline struct text *statements_meant(const struct statements *s, const st
 {
         return one && !one->freed && (!s->barrier || one->barriers == s->barriers) ? one->text : NULL;
 }
-/* The client hears that a table has changed under one of them, nobody knows which: it counts on no older plan. */
+/* It hears that a table has changed under one of them: it counts on no older plan. */
 void statements_doubt(struct statements *s);
 /* What the name means from now on (takes the reference, NULL: nothing); the one that it meant is the caller's. */
 struct text *statements_put(struct statements *s, const char *name, struct text *x);
+/* What the client was told of it is the caller's now; NULL: nothing. */
+struct told_shape *statements_untold(struct statements *s, const char *name);
 /* Forgets the name if it means nothing and nothing of it is pending. */
 void statements_tidy(struct statements *s, const char *name);
 /* DEALLOCATE ALL is sent: what follows in the same batch is only looked at if it was done. */
@@ -104,8 +106,7 @@ unsigned statements_count(const struct statements *s);
 /* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
-/* The unnamed statement, or that there is none, was sent along; it is not here any more; a Sync was
- * sent; the server has answered everything. */
+/* It, or that there is none, was sent along; it is not here any more; a Sync was sent; all is answered. */
 void statements_come(struct statements *s);
 void statements_go(struct statements *s);
 void statements_synced(struct statements *s);

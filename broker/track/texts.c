@@ -1,10 +1,12 @@
 #include "track/texts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/bytes.h"
 #include "base/expect.h"
 #include "base/map.h"
+#include "wire/frame.h"
 
 struct texts {
         struct map *shared;             /* key -> struct text, not held */
@@ -87,6 +89,23 @@ static char *key_of(const struct texts *t, const char *way, const uint8_t *body,
         return s;
 }
 
+/* A '$' with a number behind it may be a parameter; the types that the client gives are behind the text. */
+static bool inferred(const uint8_t *body, size_t size)
+{
+        const char *text = (const char *) body, *p = text;
+        const uint8_t *types = body + strlen(text) + 1;
+        unsigned long last = 0, count = (size_t) (types - body) + 2 <= size ? frame_get16(types) : 0;
+        for (; (p = strchr(p, '$')); p++) {
+                unsigned long number = strtoul(p + 1, NULL, 10);
+                last = p[1] >= '0' && p[1] <= '9' && number > last ? number : last;
+        }
+        for (unsigned long i = 0; i < count && i < last; i++) {
+                if (frame_get32(types + 2 + 4 * i) == 0)
+                        return true;
+        }
+        return last > count;
+}
+
 bool text_read_so(const struct text *x, const char *way)
 {
         size_t n = way ? strlen(way) : 0;
@@ -102,6 +121,7 @@ struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, 
                 return text_ref(x);
         x = make(t, size, marks);
         memcpy(x->body, body, size);
+        x->inferred = inferred(body, size);
         x->key = TAKE(key);
         map_put(t->shared, x->key, x);
         t->size += 2 * size;

@@ -29,6 +29,7 @@ struct text {
         uint32_t holders;
         struct text_marks marks;
         char name[32];
+        bool inferred;                  /* the server finds out the types of its parameters */
         char *key;                      /* NULL: of one client alone, on one server; it has no body */
         size_t size;
         uint8_t body[];                 /* of its Parse message, behind the name */

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "track/again.h"
 #include "track/audit.h"
+#include "track/fit.h"
 #include "track/named.h"
 #include "track/restore.h"
 #include "wire/compose.h"
@@ -20,6 +21,7 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
         expect(track_quiet(t));
         memset(&t->span, 0, sizeof t->span);
         again_drop(t);
+        c->check = CHECK_NONE;
         t->prepared.max = c->statements.max;
         statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
@@ -43,7 +45,7 @@ bool track_quiet(const struct track_server *t)
 bool track_lendable(const struct track_client *c, const struct track_server *t)
 {
         return track_quiet(t) && !t->inside && !t->turns.stray && !track_holds(c) && !c->lexer &&
-               !t->restore_failed;
+               !t->restore_failed && c->check == CHECK_NONE;
 }
 
 bool track_holds(const struct track_client *c)
@@ -53,7 +55,7 @@ bool track_holds(const struct track_client *c)
 
 bool track_settling(const struct track_client *c, const struct track_server *t)
 {
-        return c->holding || c->ready_owed || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
+        return c->holding || c->ready_owed || c->check == CHECK_ASKED || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
 }
 
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out)
@@ -265,7 +267,8 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
         bool changes = extended && turns_change_unnamed(turns, false);
-        bool stale = c && owner == TURN_CLIENT && stale_plan(piece), again = stale && again_failed(c, t);
+        bool changed = c && owner == TURN_CLIENT && fit_refused(t, piece);
+        bool stale = c && owner == TURN_CLIENT && (changed || stale_plan(piece)), again = stale && again_failed(c, t);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
@@ -295,7 +298,9 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
                 track_drop_unnamed(c);
         if (changes && !turns_change_unnamed(turns, true))
                 statements_go(&c->statements);
-        return renamed || again ? TRACK_SWALLOW : TRACK_FORWARD;
+        if (changed && !again)
+                fit_say_changed(extra);
+        return renamed || again || changed ? TRACK_SWALLOW : TRACK_FORWARD;
 }
 
 /* A Sync that was sent ahead of the COPY is ignored: what ends the transaction is still to come. */
@@ -327,8 +332,11 @@ static enum track_verdict judge(struct track_client *c, struct track_server *t,
                 break;
         }
         bool change = turns_at_change(turns) && (piece->type == '1' || piece->type == '3');
+        bool described = turns->count > 0 && turns_kind(turns) == TURN_SHAPE && strchr("tTn", piece->type);
         if (!turns_replied(turns, piece->type) || (change && !named_done(c, t)))
                 return TRACK_BAD;
+        if (described)
+                fit_described(c, t, piece);
         undo_changes(c, t, false);
         if (stray && turns->count == 0)
                 t->unsynced = false;    /* that Sync was heeded */

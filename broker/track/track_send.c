@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "track/again.h"
+#include "track/fit.h"
 #include "track/named.h"
 #include "track/restore.h"
 #include "wire/compose.h"
@@ -144,6 +145,7 @@ static void send_bind(struct track_client *c, struct track_server *t, const stru
         statements_mark(&c->statements.portals, c->statements.unnamed.effects,
                         c->statements.unnamed.pins);
         if (r->portal && turns_heeded(&t->turns)) {
+                fit_bound(&c->statements, NULL);
                 c->statements.bound = c->statements.size > 0;
                 c->statements.bound_named = false;
         }
@@ -190,6 +192,7 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
         }
         see_sequences(c, t, r, before);
         see_creation(c, t, piece->type);
+        c->check = CHECK_NONE;
         again_sent(t, piece, r->named, r->portal);
         if (strchr("PBDEC", piece->type))
                 t->unsynced = true;
@@ -208,7 +211,8 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
         case 'D':
                 if (r->unnamed)
                         bring_unnamed(c, t, before);
-                turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
+                if (!r->portal || !turns_heeded(&t->turns) || !fit_describing_portal(c, t))
+                        turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
                 break;
         case 'E':
                 if (turns_heeded(&t->turns)) {
@@ -265,6 +269,7 @@ static void cancel_extended(struct track_client *c, struct track_server *t, stru
 
 void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead)
 {
+        c->check = CHECK_NONE;
         if (t->turns.skipping)
                 return;                 /* the server would not even have looked at it */
         if (type != 'Q' && type != 'F') {

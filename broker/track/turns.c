@@ -29,7 +29,7 @@ static void grow(struct turns *t)
 
 static bool is_change(enum turn_kind kind)
 {
-        return kind == TURN_NAMED || kind == TURN_FORGET;
+        return kind == TURN_NAMED || kind == TURN_SHAPE || kind == TURN_FORGET;
 }
 
 static void push(struct turns *t, enum turn_kind kind, enum turn_owner owner)
@@ -282,7 +282,7 @@ static bool answers(struct turns *t, uint8_t type)
         case 'I':
                 return completes(t);
         case 'T':
-                return turns_kind(t) == TURN_QUERY || ends(t, TURN_DESCRIBE);
+                return turns_kind(t) == TURN_QUERY || ends(t, TURN_DESCRIBE) || ends(t, TURN_SHAPE);
         case '1':
                 return ends(t, TURN_PARSE) || ends(t, TURN_UNNAMED) || ends(t, TURN_NAMED);
         case '2':
@@ -290,11 +290,11 @@ static bool answers(struct turns *t, uint8_t type)
         case '3':
                 return ends(t, TURN_CLOSE) || ends(t, TURN_FORGET);
         case 'n':
-                return ends(t, TURN_DESCRIBE);
+                return ends(t, TURN_DESCRIBE) || ends(t, TURN_SHAPE);
         case 's':
                 return ends(t, TURN_EXECUTE);
         case 't':
-                return turns_kind(t) == TURN_DESCRIBE;
+                return turns_kind(t) == TURN_DESCRIBE || turns_kind(t) == TURN_SHAPE;
         case 'V':
                 return turns_kind(t) == TURN_FUNCTION;
         case 'G':

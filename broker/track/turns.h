@@ -20,10 +20,10 @@
 
 #define TURNS_KINDS(X)                                                                             \
         X(QUERY) X(FUNCTION) X(SYNC)                                                               \
-        X(PARSE) X(UNNAMED) X(NAMED) X(BIND) X(DESCRIBE) X(EXECUTE) X(CLOSE) X(FORGET) X(COPY_END)
+        X(PARSE) X(UNNAMED) X(NAMED) X(BIND) X(DESCRIBE) X(SHAPE) X(EXECUTE) X(CLOSE) X(FORGET) X(COPY_END)
 
-/* UNNAMED: the Parse of the client's unnamed statement. NAMED and FORGET: the Parse and the Close of a
- * named one; each has a change in `struct prepared`. */
+/* UNNAMED: the Parse of the client's unnamed statement. NAMED, SHAPE and FORGET: the Parse, a Describe and the
+ * Close of a named one; each has a change in `struct prepared`. */
 enum turn_kind {
 #define X(name) TURN_##name,
         TURNS_KINDS(X)
@@ -98,7 +98,8 @@ uint32_t turns_of_batch(const struct turns *t);
 /* Is a change of a named statement being answered? */
 static inline bool turns_at_change(const struct turns *t)
 {
-        return t->count > 0 && (turns_kind(t) == TURN_NAMED || turns_kind(t) == TURN_FORGET);
+        return t->count > 0 &&
+               (turns_kind(t) == TURN_NAMED || turns_kind(t) == TURN_SHAPE || turns_kind(t) == TURN_FORGET);
 }
 /* Will a ReadyForQuery come, whatever the client sends or does not send? */
 static inline bool turns_will_end(const struct turns *t)

@@ -99,6 +99,14 @@ void compose_close(struct bytes *b, char kind, const char *name)
         end(b, start, 'C');
 }
 
+void compose_describe(struct bytes *b, const char *name)
+{
+        size_t start = begin(b, 'D');
+        put8(b, 'S');
+        put_string(b, name);
+        end(b, start, 'D');
+}
+
 void compose_head(struct bytes *b, uint8_t type, uint32_t length)
 {
         put8(b, type);

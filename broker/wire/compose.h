@@ -15,6 +15,7 @@ void compose_parse(struct bytes *b, const char *name, const char *sql, size_t sq
 /* With what stands behind the name: text, NUL, number and types of parameters. */
 void compose_named_parse(struct bytes *b, const char *name, const uint8_t *body, size_t size);
 void compose_close(struct bytes *b, char kind, const char *name);
+void compose_describe(struct bytes *b, const char *name);       /* of a statement */
 /* A type and a length field; what follows is the caller's. */
 void compose_head(struct bytes *b, uint8_t type, uint32_t length);
 void compose_sync(struct bytes *b);

@@ -107,3 +107,46 @@ enum frame_verdict reply_row(const uint8_t *p, size_t n, const char **column, in
         }
         return n == 0 ? FRAME_READY : FRAME_BAD;
 }
+
+/* FNV-1a */
+static uint64_t digest(uint64_t sum, const void *p, size_t n)
+{
+        const uint8_t *byte = p;
+        for (size_t i = 0; i < n; i++)
+                sum = (sum ^ byte[i]) * UINT64_C(0x100000001b3);
+        return sum;
+}
+
+/* Behind a column's name: table 4, number 2, type 4, length 2, modifier 4, format 2. */
+static bool digest_columns(uint64_t *sum, const uint8_t *p, size_t n)
+{
+        enum { TYPE = 6, MODIFIER = 12, SIZE = 18 };
+        if (n < 2)
+                return false;
+        uint16_t count = frame_get16(p);
+        p += 2;
+        n -= 2;
+        for (uint16_t i = 0; i < count; i++) {
+                const char *name = take_text(&p, &n);
+                if (!name || n < SIZE)
+                        return false;
+                *sum = digest(*sum, name, strlen(name) + 1);
+                *sum = digest(*sum, p + TYPE, 4);
+                *sum = digest(*sum, p + MODIFIER, 4);
+                p += SIZE;
+                n -= SIZE;
+        }
+        return n == 0;
+}
+
+uint64_t reply_digest(uint8_t type, const uint8_t *p, size_t n)
+{
+        uint64_t sum = digest(UINT64_C(0xcbf29ce484222325), &type, 1);
+        if (type == 'T' && !digest_columns(&sum, p, n))
+                return 0;
+        if (type == 't' && (n < 2 || n != 2 + 4 * (size_t) frame_get16(p)))
+                return 0;
+        if (type == 't')
+                sum = digest(sum, p, n);
+        return sum ? sum : 1;
+}

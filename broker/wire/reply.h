@@ -32,4 +32,9 @@ enum frame_verdict reply_ready(const uint8_t *p, size_t n, char *status);
 enum frame_verdict reply_row(const uint8_t *p, size_t n, const char **column, int32_t *length,
                              size_t max, size_t *count);
 
+/* What tells one kind of answer from another, 0 if the payload can't be read: of a RowDescription ('T') the
+ * columns' names, types and type modifiers (PostgreSQL takes results that differ in nothing else for the same), of
+ * a ParameterDescription ('t') the types, of a NoData ('n') that it is one. */
+uint64_t reply_digest(uint8_t type, const uint8_t *p, size_t n);
+
 #endif

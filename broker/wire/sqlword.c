@@ -42,8 +42,7 @@ static const struct {
         uint8_t pending;
 } openings[SQLNAME_COUNT] = {
 #define FOUND(effect) SQL_##effect + 1, REST, 0
-        [SQLNAME_BEGIN] = {FOUND(BEGIN)},
-        [SQLNAME_START] = {FOUND(BEGIN)},
+        [SQLNAME_BEGIN] = {FOUND(BEGIN)}, [SQLNAME_START] = {FOUND(BEGIN)},
         [SQLNAME_CLOSE] = {FOUND(CLOSE)},
         [SQLNAME_COPY] = {FOUND(COPY)},
         [SQLNAME_DROP] = {FOUND(DROP)},
@@ -51,8 +50,7 @@ static const struct {
         [SQLNAME_LISTEN] = {FOUND(LISTEN)},
         [SQLNAME_LOAD] = {FOUND(LOAD)},
         [SQLNAME_UNLISTEN] = {FOUND(UNLISTEN)},
-        [SQLNAME_COMMIT] = {0, END, SQL_COMMIT},
-        [SQLNAME_END] = {0, END, SQL_COMMIT},
+        [SQLNAME_COMMIT] = {0, END, SQL_COMMIT}, [SQLNAME_END] = {0, END, SQL_COMMIT},
         [SQLNAME_ROLLBACK] = {0, END, SQL_ROLLBACK},
         [SQLNAME_ABORT] = {0, END, SQL_ROLLBACK},
         [SQLNAME_CREATE] = {0, CREATE, 0},
@@ -380,8 +378,7 @@ static void step_config(struct sqlword *w, const struct sqltoken *t)
 /* An escape in its value may be a part of pg_temp. */
 static bool sets_path(const struct sqlword *w)
 {
-        return (w->setting && strcmp(w->set.name, "search_path") == 0) ||
-               (w->config && strcmp(w->arguments.name, "search_path") == 0);
+        return strcmp(w->config ? w->arguments.name : w->setting ? w->set.name : "", "search_path") == 0;
 }
 
 static void step_mark(struct sqlword *w, const struct sqltoken *t)
@@ -394,10 +391,8 @@ static void step_mark(struct sqlword *w, const struct sqltoken *t)
                 w->depth -= w->depth > 0;
         } else if (t->mark == '.' && w->before == SQLNAME_PG_TEMP) {
                 found(w, SQL_TEMP, NULL);
-        } else if (t->mark == '\\' && inner && w->block) {
-                found(w, SQL_SET_CONFIG, NULL);
-        } else if (t->mark == '\\' && inner && sets_path(w)) {
-                found(w, SQL_TEMP, NULL);
+        } else if (t->mark == '\\' && inner && (w->block || sets_path(w))) {
+                found(w, w->block ? SQL_SET_CONFIG : SQL_TEMP, NULL);
         }
 }
 

@@ -1,6 +1,7 @@
 """A table changes under statements that were prepared before: who is misled by nothing does not hear of it."""
 import asyncio
 import pathlib
+import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -250,6 +251,159 @@ class StalePlans(OneEnvironment):
             self.assertEqual(fault(client), STALE)
             client.send(bind(("x" * 20000,), "all") + describe() + execute() + sync())
             self.assertEqual(client.answer().rows, [("1", "2", "20000")])
+
+    # ---- on a server that has not had the statement ----
+
+    def move(self, daemon, client):
+        """From here on the client is on the other one of two servers; returns who keeps it from the first."""
+        holder = self.enterContext(daemon.connect())
+        here = self.backend(client)
+        while True:
+            holder.query("BEGIN")
+            if self.backend(holder) == here:
+                return holder
+            holder.query("COMMIT")
+            client.query("BEGIN")                       # has the one that was used last
+            here = self.backend(client)
+            client.query("COMMIT")
+
+    def told(self, daemon, sql=ALL, name="all", how=None):
+        """A client that has prepared a statement and knows what it takes and gives."""
+        client = self.enterContext(daemon.connect())
+        client.send(parse(sql, name) + (how or describe("S", name)) + sync())
+        client.answer()
+        return client
+
+    def insert(self, number, portal=b"\0"):
+        """Binds an int4 in binary."""
+        return protocol.message("B", portal + b"all\0" + b"\0\1\0\1" + b"\0\1" + b"\0\0\0\4" + struct.pack("!i", number)
+                                + b"\0\0") + execute() + sync()
+
+    def test_who_remembers_its_rows_hears_that_they_have_changed_until_it_looks_again(self):
+        for look in (describe("S", "all") + sync(), close("S", "all") + parse(ALL, "all") + sync()):
+            with self.subTest(look=look[:1]):
+                daemon = self.table(pool_size=2)
+                client = self.told(daemon)
+                self.add_column()
+                self.move(daemon, client)
+                for _ in range(3):
+                    client.send(blind())
+                    error = client.collect().error
+                    self.assertEqual((error.sqlstate, error.fields["R"]), (STALE, "RevalidateCachedQuery"))
+                client.send(look)
+                client.answer()
+                for _ in range(2):
+                    client.send(blind())
+                    self.assertEqual(client.answer().rows, [("1", "2")])
+
+    def test_a_description_of_the_portal_is_remembered_as_well(self):
+        daemon = self.table(pool_size=2)
+        client = self.told(daemon, how=bind((), "all") + describe() + execute())
+        self.add_column()
+        self.move(daemon, client)
+        client.send(blind())
+        self.assertEqual(fault(client), STALE)
+        client.send(run())                              # who looks before it executes hears nothing
+        self.assertEqual(client.answer().columns, ["a", "b"])
+
+    def test_a_table_made_anew_with_the_same_columns_is_the_same(self):
+        daemon = self.table(pool_size=2)
+        client = self.told(daemon)
+        self.direct("DROP TABLE t; CREATE TABLE t (a int); INSERT INTO t VALUES (7)")
+        self.move(daemon, client)
+        client.send(blind())
+        self.assertEqual(client.answer().rows, [("7",)])
+
+    def test_in_a_transaction_it_fails(self):
+        daemon = self.table(pool_size=2)
+        client = self.told(daemon)
+        self.add_column()
+        self.move(daemon, client)
+        client.query("BEGIN")
+        client.query("INSERT INTO t VALUES (5)")
+        client.send(blind())
+        result = client.collect()
+        self.assertEqual((result.error.sqlstate, result.status), (STALE, "E"))
+        client.send(blind())
+        self.assertEqual(fault(client), "25P02")
+        client.query("ROLLBACK")
+        self.assertEqual(client.query("SELECT count(*) FROM t").value(), "1")
+
+    def test_nothing_is_done_before_it_is_known(self):
+        daemon = self.table(pool_size=2)
+        client = self.told(daemon, "INSERT INTO t VALUES (9) RETURNING *")
+        self.add_column()
+        holder = self.move(daemon, client)
+        client.send(blind() + query("SELECT 'behind'"))
+        self.assertEqual(fault(client), STALE)
+        self.assertEqual(client.answer().value(), "behind")
+        holder.query("COMMIT")
+        self.assertEqual(holder.query("SELECT count(*) FROM t").value(), "1")
+
+    def test_what_can_not_be_parsed_there_fails_in_the_servers_words(self):
+        for begin, status in (("", "I"), ("BEGIN", "E")):
+            with self.subTest(begin):
+                daemon = self.table(pool_size=2)
+                client = self.told(daemon)
+                self.move(daemon, client)
+                client.query(begin)
+                self.direct("DROP TABLE t")
+                client.send(blind())
+                result = client.collect()
+                self.assertEqual((result.error.sqlstate, result.status), ("42P01", status))
+                client.query("ROLLBACK")
+                self.assertEqual(client.query("SELECT 'alive'").value(), "alive")
+
+    def test_parameters_keep_the_types_that_the_client_was_told(self):
+        for changed, text in (("bigint", "7"), ("text", "7"), ("float4", "7"), ("numeric(9,2)", "7.00")):
+            with self.subTest(changed):
+                daemon = self.table(pool_size=2)
+                client = self.told(daemon, "INSERT INTO t VALUES ($1)")
+                self.direct(f"TRUNCATE t; ALTER TABLE t ALTER a TYPE {changed}")
+                holder = self.move(daemon, client)
+                for _ in range(2):
+                    client.send(self.insert(7))
+                    client.answer()
+                holder.query("COMMIT")
+                client.send(self.insert(7))
+                client.answer()
+                self.assertEqual(client.query("SELECT a FROM t").rows, 3 * [(text,)])
+                with daemon.connect() as new:           # and others have what there is now
+                    new.send(parse("INSERT INTO t VALUES ($1)", "all") + describe("S", "all") + sync())
+                    new.answer()
+                    new.send(bind(("8",), "all") + execute() + sync())
+                    new.answer()
+
+    def test_who_prepares_later_is_not_held_to_what_others_were_told(self):
+        daemon = self.table(pool_size=2)
+        with daemon.connect() as old, daemon.connect() as other:
+            for client in (old, other):
+                self.prepare(client, "INSERT INTO t VALUES ($1)")
+            other.query("BEGIN")
+            for client in (old, other):
+                client.send(bind(("1",), "all") + execute() + sync())
+                client.answer()
+            other.query("COMMIT")
+            self.direct("ALTER TABLE t ALTER a TYPE bigint")
+            client = self.told(daemon, "INSERT INTO t VALUES ($1)")
+            unaware = self.told(daemon, "INSERT INTO t VALUES ($1)", how=flush())
+            for each in (client, unaware):
+                for _ in range(2):
+                    holder = self.move(daemon, each)
+                    each.send(bind(("3000000000",), "all") + execute() + sync())
+                    each.answer()
+                    holder.query("COMMIT")
+
+    def test_a_pipeline_waits_for_each_and_keeps_its_order(self):
+        daemon = self.table(pool_size=2)
+        client = self.enterContext(daemon.connect())
+        for number in range(20):
+            client.send(parse(f"SELECT {number}, a FROM t", f"s{number}") + describe("S", f"s{number}") + sync())
+            client.answer()
+        self.move(daemon, client)
+        for _ in range(2):
+            client.send(b"".join(bind((), f"s{number}") + execute() for number in range(20)) + sync())
+            self.assertEqual(client.answer().rows, [(str(number), "1") for number in range(20)])
 
     # ---- in the middle of it ----
 

@@ -18,10 +18,10 @@ static int teardown(void **state)
 }
 
 /* Requests by letter: Q Query, F FunctionCall, S Sync, P Parse, U Parse of the unnamed, N of a named
- * one, B Bind, D Describe, E Execute, C Close, G of a named statement, c CopyDone. */
+ * one, B Bind, D Describe, W of a named statement, E Execute, C Close, G of a named statement, c CopyDone. */
 static void sent(const char *letters)
 {
-        static const char kinds[] = "QFSPUNBDECGc";
+        static const char kinds[] = "QFSPUNBDWECGc";
         for (; *letters; letters++)
                 turns_sent(&t, (enum turn_kind) (strchr(kinds, *letters) - kinds), TURN_CLIENT);
 }

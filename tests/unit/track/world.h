@@ -10,6 +10,7 @@
 #include "postgres.h"
 #include "track/again.h"
 #include "track/audit.h"
+#include "track/fit.h"
 #include "track/track.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
@@ -284,6 +285,26 @@ static inline void world_leave(struct world *w, struct world_client *c)
 
 /* ---- the broker: requests ---- */
 
+static inline void world_realign(struct world_client *c, struct bytes *first, struct bytes *tell)
+{
+        struct track_server *t = &c->server->track;
+        if (t->aligned != c->track.wanted && track_idle(t))
+                track_realign(&c->track, t, first, tell);
+}
+
+/* True: what it needs to know it knows by now. */
+static inline bool world_ask(struct world_client *c, const struct frame_piece *piece)
+{
+        struct bytes first, tell;
+        bytes_init(&first, 0);
+        bytes_init(&tell, 0);
+        world_realign(c, &first, &tell);
+        fit_ask(&c->track, &c->server->track, piece, &first);
+        world_send(&c->server->pg.in, &first);
+        world_send(&c->heard, &tell);
+        return c->track.check != CHECK_ASKED;
+}
+
 static inline void world_forward(struct world_client *c, const struct track_request *q,
                                  const struct frame_piece *piece)
 {
@@ -291,8 +312,8 @@ static inline void world_forward(struct world_client *c, const struct track_requ
         struct bytes first, tell;
         bytes_init(&first, 0);
         bytes_init(&tell, 0);
-        if (piece->begins && t->aligned != c->track.wanted && track_idle(t))
-                track_realign(&c->track, t, &first, &tell);
+        if (piece->begins)
+                world_realign(c, &first, &tell);
         size_t replaced = track_send(&c->track, t, q, piece, &first);
         world_send(&c->server->pg.in, &first);
         world_send(&c->heard, &tell);
@@ -312,6 +333,8 @@ static inline bool world_request(struct world *w, struct world_client *c, const 
                 return true;
         case TRACK_WAIT:
                 return false;
+        case TRACK_ASK:
+                return world_ask(c, piece) && world_request(w, c, piece);
         case TRACK_FORWARD:
                 break;
         default:

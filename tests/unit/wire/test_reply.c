@@ -105,6 +105,37 @@ static void a_row_has_columns(void **state)
         assert_int_equal(reply_row(bytes(LITERAL("\0\0")), 2, NULL, NULL, 0, &count), FRAME_READY);
 }
 
+static uint64_t digest(char type, const char *p, size_t n)
+{
+        return reply_digest((uint8_t) type, bytes(p, n), n);
+}
+
+#define COLUMN(name, table, type, modifier, format) name "\0\0\0\0" table "\0\1\0\0\0" type "\0\4" modifier "\0" format
+
+static void a_digest_tells_kinds_of_answers_apart(void **state)
+{
+        (void) state;
+        static const char one[] = "\0\1" COLUMN("a", "\1", "\27", "\377\377\377\377", "\0");
+        static const char moved[] = "\0\1" COLUMN("a", "\2", "\27", "\377\377\377\377", "\1");
+        static const char named[] = "\0\1" COLUMN("b", "\1", "\27", "\377\377\377\377", "\0");
+        static const char typed[] = "\0\1" COLUMN("a", "\1", "\24", "\377\377\377\377", "\0");
+        static const char sized[] = "\0\1" COLUMN("a", "\1", "\27", "\0\0\0\7", "\0");
+        uint64_t same = digest('T', LITERAL(one));
+        assert_true(same);
+        assert_true(digest('T', LITERAL(moved)) == same);
+        assert_true(digest('T', LITERAL(named)) != same);
+        assert_true(digest('T', LITERAL(typed)) != same);
+        assert_true(digest('T', LITERAL(sized)) != same);
+        assert_true(digest('n', "", 0) && digest('n', "", 0) != digest('T', LITERAL("\0\0")));
+        for (size_t cut = 0; cut < sizeof one - 1; cut++)
+                assert_false(digest('T', one, cut));
+        assert_false(digest('T', one, sizeof one));
+        assert_true(digest('t', LITERAL("\0\1\0\0\0\27")) != digest('t', LITERAL("\0\1\0\0\0\24")));
+        assert_false(digest('t', LITERAL("\0\1\0\0\0")));
+        assert_false(digest('t', LITERAL("\0\1\0\0\0\27x")));
+        assert_false(digest('t', LITERAL("\0")));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -113,6 +144,7 @@ int main(void)
                 cmocka_unit_test(a_parameter_has_a_name_and_a_value),
                 cmocka_unit_test(tags_and_states),
                 cmocka_unit_test(a_row_has_columns),
+                cmocka_unit_test(a_digest_tells_kinds_of_answers_apart),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

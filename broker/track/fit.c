@@ -1,0 +1,207 @@
+#include "track/fit.h"
+
+#include <string.h>
+#include "base/own.h"
+#include "track/bring.h"
+#include "wire/compose.h"
+#include "wire/reply.h"
+#include "wire/request.h"
+
+enum fit {
+        FITS,
+        CHANGED,
+        OTHER_TYPES,                    /* of its parameters: parsed with those that the client knows it would do */
+        NOT_KNOWN
+};
+
+/* Was it parsed here before the client learnt what it counts on? */
+static bool is_older(const struct prepared_one *one, const struct statement *s)
+{
+        return !one || one->proved < s->since;
+}
+
+static enum fit judge(const struct track_server *t, const struct statement *s, const struct text *x)
+{
+        const struct told_shape *told = s ? s->told : NULL;
+        const struct prepared_one *one = x ? prepared_find(&t->prepared, x) : NULL;
+        if (!x || !x->key || !told)
+                return FITS;            /* the client counts on nothing */
+        if (!one || !one->shape.rows || (x->inferred && !one->shape.parameters))
+                return NOT_KNOWN;
+        bool same_types = !x->inferred || shape_agrees(told->is.parameters, one->shape.parameters);
+        bool doubtful = x->inferred && !told->is.parameters && is_older(one, s);
+        if (same_types && shape_agrees(told->is.rows, one->shape.rows) && !doubtful)
+                return FITS;
+        if (is_older(one, s))
+                return NOT_KNOWN;       /* a new Parse may fit */
+        return !same_types && told->count ? OTHER_TYPES : CHANGED;
+}
+
+static enum fit judge_name(const struct track_client *c, const struct track_server *t, const char *name)
+{
+        const struct statement *s = statements_find(&c->statements, name);
+        return judge(t, s, statements_meant(&c->statements, s));
+}
+
+/* One that fits may be as old as it likes. */
+bool fit_bring(const struct track_client *c, struct track_server *t, const char *name, struct text *x, uint64_t since,
+               struct bytes *before)
+{
+        const struct statement *s = statements_find(&c->statements, name);
+        enum fit fit = judge(t, s, x);
+        if (fit == CHANGED && t->status != 'E')
+                return false;
+        bring(t, x, s->told && fit == FITS ? 0 : since, before);
+        return true;
+}
+
+/* ---- asking ---- */
+
+static const char *name_of(const struct frame_piece *bind)
+{
+        struct request_bind b;
+        bool read = request_bind(frame_payload(bind), frame_payload_size(bind), !bind->ends, &b) == FRAME_READY;
+        return read ? b.statement : "";
+}
+
+bool fit_must_ask(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind)
+{
+        if (t->status == 'E' || !turns_heeded(&t->turns))
+                return false;           /* it will fail, or is skipped */
+        const char *name = name_of(bind);
+        enum fit fit = judge_name(c, t, name);
+        if (fit == OTHER_TYPES)
+                return true;
+        return fit == NOT_KNOWN && !(c->check == CHECK_ANSWERED && c->checked == statements_meaning(&c->statements, name));
+}
+
+/* The same text, with the types that the client was told. */
+static struct text *with_types(struct statements *s, const char *name, const struct text *x)
+{
+        const struct told_shape *told = statements_find(s, name)->told;
+        OWN(free) char *way = own_text(x->key, strcspn(x->key, "\n"));
+        struct bytes body;
+        bytes_init(&body, 0);
+        bytes_append(&body, x->body, strlen((const char *) x->body) + 1);
+        bytes_append(&body, (const uint8_t[]){(uint8_t) (told->count >> 8), (uint8_t) told->count}, 2);
+        bytes_append(&body, told->types, 4 * (size_t) told->count);
+        struct text *now = texts_share(s->texts, way, bytes_data(&body), bytes_length(&body), x->marks);
+        bytes_free(&body);
+        return bring_instead(s, name, now);
+}
+
+/* Outside of a transaction an error of it is the broker's own: the Bind will get one that is the client's. Within
+ * one that would fail the transaction, so there the error is the client's. */
+static void end_question(struct track_client *c, struct track_server *t, struct bytes *out)
+{
+        if (t->status != 'I' || t->unsynced) {
+                compose_flush(out);
+                t->unsynced = true;
+                return;
+        }
+        compose_sync(out);
+        t->prepared.batch++;
+        statements_synced(&c->statements);
+        turns_sent(&t->turns, TURN_SYNC, TURN_STATEMENT);
+}
+
+void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out)
+{
+        const char *name = name_of(bind);
+        uint64_t since;
+        struct text *x = bring_meant(c, t, name, &since);
+        if (judge_name(c, t, name) == OTHER_TYPES)
+                x = with_types(&c->statements, name, x);
+        c->check = CHECK_NONE;
+        if (judge_name(c, t, name) != NOT_KNOWN)
+                return;
+        bring(t, x, since, out);
+        compose_describe(out, x->name);
+        bring_change(t, TURN_SHAPE, TURN_STATEMENT, (struct prepared_change){.described = x});
+        end_question(c, t, out);
+        c->check = CHECK_ASKED;
+        c->checked = x;
+}
+
+/* ---- refusing ---- */
+
+bool fit_refused(const struct track_server *t, const struct frame_piece *error)
+{
+        struct reply_error e;
+        return t->turns.count > 0 && turns_kind(&t->turns) == TURN_BIND && frame_whole(error) &&
+               reply_error(frame_payload(error), frame_payload_size(error), &e) == FRAME_READY &&
+               strcmp(e.sqlstate, "26000") == 0 && strstr(e.message, "\"" FIT_NOBODY "\"");
+}
+
+/* Drivers tell it by the routine. */
+void fit_say_changed(struct bytes *out)
+{
+        static const char fields[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
+                                     "Fplancache.c\0RRevalidateCachedQuery\0";
+        compose_head(out, 'E', 4 + sizeof fields);
+        bytes_append(out, fields, sizeof fields);
+}
+
+/* ---- learning ---- */
+
+void fit_describing(struct track_server *t, struct text *x, const char *name)
+{
+        bring_change(t, TURN_SHAPE, TURN_CLIENT, (struct prepared_change){.described = x, .whose = own_string(name)});
+}
+
+bool fit_describing_portal(const struct track_client *c, struct track_server *t)
+{
+        const char *name = c->statements.learning;
+        const struct statement *s = name ? statements_find(&c->statements, name) : NULL;
+        if (!s || !s->text || !s->text->key)
+                return false;
+        fit_describing(t, s->text, name);
+        return true;
+}
+
+void fit_bound(struct statements *s, const char *name)
+{
+        const struct statement *one = name ? statements_find(s, name) : NULL;
+        bool learns = one && one->text && one->text->key && !(one->told && one->told->is.rows);
+        free(s->learning);
+        s->learning = learns ? own_string(name) : NULL;
+}
+
+/* A portal's description does not tell of the parameters. */
+static void client_told(struct statement *s, struct told_shape *told)
+{
+        if (s->told && !told->is.parameters) {
+                s->told->is.rows = told->is.rows;
+                free(told);
+                return;
+        }
+        free(s->told);
+        s->told = told;
+}
+
+void fit_described(struct track_client *c, struct track_server *t, const struct frame_piece *piece)
+{
+        struct prepared *p = &t->prepared;
+        if (piece->type == 't') {
+                free(p->coming);
+                p->coming = shape_parameters(piece);
+                return;
+        }
+        struct prepared_change ch = prepared_answered(p);
+        struct told_shape *told = p->coming ? TAKE(p->coming) : own_new(struct told_shape);
+        told->is.rows = shape_rows(piece);
+        struct prepared_one *one = prepared_find(p, ch.described);
+        if (one && !one->pending) {
+                one->shape.rows = told->is.rows;
+                if (told->is.parameters)
+                        one->shape.parameters = told->is.parameters;
+        }
+        struct statement *s = c && ch.whose ? statements_find(&c->statements, ch.whose) : NULL;
+        if (c && !ch.whose)
+                c->check = CHECK_ANSWERED;
+        if (s && s->text == ch.described && !s->pending)
+                client_told(s, told);
+        else
+                free(told);
+        prepared_change_free(&ch);
+}

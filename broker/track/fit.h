@@ -1,0 +1,37 @@
+/* A client that was told what a named statement takes and gives may count on that: it sends its parameters in
+ * binary by their types, and takes the rows for what they were. On a connection of its own PostgreSQL keeps it so: a
+ * statement's parameters never change, and it fails ("cached plan must not change result type") when its rows have.
+ * A server that parses the text anew, after a table was changed, knows nothing of that. So before a Bind goes to a
+ * server where it is not known what the statement is there, the server is asked, and the Bind waits for the answer:
+ * once for each text on each server. If its parameters are others now, the text is parsed with the types that the
+ * client knows; if its rows are, the Bind fails as PostgreSQL would have it. Part of named, on its own for its size. */
+#ifndef PGB_TRACK_FIT_H
+#define PGB_TRACK_FIT_H
+
+#include "track/state.h"
+#include "wire/frame.h"
+
+/* Must the server be asked before this Bind is sent? */
+bool fit_must_ask(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind);
+/* Appends the question: c->check is ASKED then, else offer the Bind again. */
+void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out);
+/* The name is bound, which means `x` since `since`, see bring_meant(): brings it. False: it is not what the client
+ * counts on. */
+bool fit_bring(const struct track_client *c, struct track_server *t, const char *name, struct text *x, uint64_t since,
+               struct bytes *before);
+/* In place of its name then: the server's refusal, which fit_refused() knows again. */
+#define FIT_NOBODY TEXTS_PREFIX "changed"
+bool fit_refused(const struct track_server *t, const struct frame_piece *error);
+void fit_say_changed(struct bytes *out);
+
+/* A Describe of this text is sent, which the client calls `name`. */
+void fit_describing(struct track_server *t, struct text *x, const char *name);
+/* One of the unnamed portal is: true if it may tell something, and was noted. */
+bool fit_describing_portal(const struct track_client *c, struct track_server *t);
+/* A piece of its answer: ParameterDescription, RowDescription or NoData. */
+void fit_described(struct track_client *c, struct track_server *t, const struct frame_piece *piece);
+/* The unnamed portal runs this statement (NULL: none of them, or another one by now), if that is so: a Describe of
+ * it may tell what that gives. */
+void fit_bound(struct statements *s, const char *name);
+
+#endif
