@@ -9,9 +9,10 @@
 
 #define NAMES_MAX 64                    /* parameters that are followed, and asked about at once; more pin */
 
-/* Why a parameter is asked about; of all but the first also where its value comes from. */
+/* Why a parameter is asked about, the better reason last; of all but the first also where its value comes from. */
 #define SET   "set"
 #define TOLD  "told"
+#define MIXED "mixed"                   /* some of it was undone */
 #define RESET "reset"
 
 /* ---- what there is to ask ---- */
@@ -30,13 +31,22 @@ static bool too_much(const struct track_client *c, const char *name)
         return names >= NAMES_MAX;
 }
 
+static int rank(const char *how)
+{
+        static const char *const reasons[] = {SET, TOLD, MIXED, RESET};
+        int i = 0;
+        while (strcmp(reasons[i], how) != 0)
+                i++;
+        return i;
+}
+
 static void touch(struct track_client *c, const char *name, const char *how)
 {
         const char *before = settings_get(c->touched, name);
         bool reset = strcmp(how, RESET) == 0;
         if (!before && (reset ? settings_count(c->touched) >= NAMES_MAX : too_much(c, name)))
                 pins_add(&c->pins, PIN_SET);
-        else if (reset || !before || strcmp(before, SET) == 0)
+        else if (!before || rank(how) > rank(before))
                 settings_put(&c->touched, name, how);
 }
 
@@ -46,7 +56,10 @@ void audit_touch(struct track_client *c, const char *name, bool reset)
                                                       "default_transaction_read_only",
                                                       "default_transaction_deferrable"};
         const char *how = reset ? RESET : SET;
-        if (strncmp(name, "transaction_", 12) == 0)     /* of the transaction alone */
+        /* Of the transaction alone, or refused; with the one the role is another. */
+        if (strcmp(name, "session_authorization") == 0)
+                name = "role";
+        if (strncmp(name, "transaction_", 12) == 0 || !restore_settable(name))
                 return;
         if (strcmp(name, "session characteristics") != 0) {
                 touch(c, name, how);
@@ -95,7 +108,7 @@ void audit_settle(struct track_client *c, const struct track_server *t, bool sur
                 return;
         struct settings *all = settings_ref(c->touched);
         while (settings_next(all, &at, &name, &value))
-                touch(c, name, RESET);
+                touch(c, name, MIXED);
         settings_unref(all);
 }
 
@@ -124,14 +137,14 @@ static bool some(const struct settings *names, const char *reason)
 
 bool audit_pressing(const struct track_client *c)
 {
-        return audit_wanted(c) && some(c->touched, RESET);
+        return audit_wanted(c) && (some(c->touched, RESET) || some(c->touched, MIXED));
 }
 
 /* ---- asking ---- */
 
 static bool with_sources(const struct settings *names)
 {
-        return some(names, TOLD) || some(names, RESET);
+        return some(names, TOLD) || some(names, MIXED) || some(names, RESET);
 }
 
 /* Where the values come from, of those that the broker can't know it of. */
@@ -203,12 +216,17 @@ static const char *source_of(const char *sources, const char *name, size_t *leng
         return NULL;
 }
 
-/* A parameter that no library has defined is empty when it was RESET. */
-static bool was_set(const char *sources, const char *name, const char *value)
+/* Of the role, and of a parameter that no library has defined, the server does not tell: that was RESET if it is
+ * nothing, unless this is what the client had before something was undone. */
+static bool was_set(const struct track_client *c, const char *how, const char *sources, const char *name, const char *value)
 {
         size_t length = 0;
-        const char *source = source_of(sources, name, &length);
-        return source ? length == 7 && strncmp(source, "session", 7) == 0 : *value != 0;
+        const char *source = source_of(sources, name, &length), *wanted = settings_get(c->wanted, name);
+        if (source)
+                return length == 7 && strncmp(source, "session", 7) == 0;
+        if (strcmp(value, strcmp(name, "role") == 0 ? "none" : "") != 0)
+                return true;
+        return strcmp(how, MIXED) == 0 && wanted && strcmp(wanted, value) == 0;
 }
 
 /* NULL is NULL. */
@@ -225,7 +243,7 @@ static void take_values(struct track_client *c, struct track_server *t, const ch
         OWN(free) char *sources = sources_too ? column_text(column[count + 1], length[count + 1]) : NULL;
         for (; settings_next(c->asked, &at, &name, &how); i++) {
                 OWN(free) char *value = column_text(column[i], length[i]);
-                if (value && (strcmp(how, SET) == 0 || was_set(sources, name, value)))
+                if (value && (strcmp(how, SET) == 0 || was_set(c, how, sources, name, value)))
                         restore_keep(c, t, name, value);
                 else
                         restore_back(c, t, name, extra);

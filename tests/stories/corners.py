@@ -312,6 +312,21 @@ class Statements(OneEnvironment):
                 self.assertEqual(client.answer().value(), "protocol")
                 self.assertEqual(daemon.show("PINS"), [])
 
+    def test_what_can_not_be_set_is_reset_for_nobody(self):
+        refused = ("RESET is_superuser", "SET is_superuser = off", "SELECT set_config('is_superuser', 'off', false)",
+                   "SET server_version = '1'", "RESET in_hot_standby")
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as other:
+                other.query("SET work_mem = '9MB'")
+                for sql in refused:
+                    with self.subTest(sql), daemon.connect() as client:
+                        client.send(protocol.query(sql))
+                        self.assertEqual(client.collect().error.sqlstate, "55P02")
+                        self.assertEqual(other.query("SHOW work_mem").value(), "9MB")
+                        with daemon.connect(options="-c work_mem=8MB") as new:
+                            self.assertEqual(new.query("SHOW work_mem").value(), "8MB")
+
     def test_what_is_created_under_a_search_path_with_pg_temp_stays_with_its_client(self):
         ways = ({"options": "-c search_path=pg_temp"}, ""), ({}, "SET search_path TO E'pg\\x5ftemp'"), \
                ({}, "SET search_path TO pg_temp; RESET work_mem")

@@ -127,7 +127,8 @@ KINDS = (
               fresh="read committed", begin="SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {v}",
               called="SET SESSION CHARACTERISTICS"),
     parameter("role", "pg_monitor", "pg_read_all_data", "pg_signal_backend", fresh="none", begin="SET ROLE {v}",
-              called="SET ROLE", ends=("RESET ROLE", "SET ROLE NONE", "DISCARD ALL")),
+              called="SET ROLE", ends=("RESET ROLE", "SET ROLE NONE", "RESET SESSION AUTHORIZATION",
+                                       "SET SESSION AUTHORIZATION DEFAULT", "DISCARD ALL")),
     # Texts are read twice from here on, and a set_config() would not plainly name what it sets.
     parameter("standard_conforming_strings", "off", "on", fresh="on", reported=True),
     parameter("session_authorization", "pg_monitor", "pg_read_all_data", "pg_signal_backend", fresh="{role}",
@@ -145,6 +146,11 @@ KINDS = (
               called="an option of the start"),
     parameter("TimeZone", "Etc/GMT+1", "Etc/GMT+2", "Europe/Rome", fresh="Etc/GMT-{n}", reported=True,
               startup={"TimeZone": "Etc/GMT-{n}"}, called="a parameter of the start"),
+    parameter("role", "pg_monitor", "none", "pg_signal_backend", fresh="pg_read_all_settings", begin="SET ROLE {v}",
+              startup={"options": "-c role=pg_read_all_settings"}, called="a role of the start", functions=False,
+              ends=("RESET ROLE", "RESET SESSION AUTHORIZATION", "SET ROLE TO DEFAULT", "DISCARD ALL")),
+    parameter("my.nothing", "one", "", "three", fresh="start{n}", begin="SET {p} TO '{v}'",
+              startup={"options": "-c my.nothing=start{n}"}, called="an option of the start that is SET to nothing"),
     parameter("maintenance_work_mem", "3", "4", "5", fresh="1{n}MB", begin="SET {p} TO '{v}MB'", shows="{v}MB",
               startup={"maintenance_work_mem": "1{n}MB"}, called="an unreported parameter of the start"),
     # What ends with the transaction.
@@ -172,6 +178,10 @@ KINDS = (
     temporary("temporary sequence", "CREATE TEMP SEQUENCE state_{v}", "DROP SEQUENCE {mine}"),
     temporary("function in pg_temp", "CREATE FUNCTION pg_temp.state_{v}() RETURNS int LANGUAGE sql AS 'SELECT 1'",
               "DROP FUNCTION pg_temp.{mine}", "pg_proc", "pro"),
+    temporary("collation in pg_temp", "CREATE COLLATION pg_temp.state_{v} FROM \"C\"", "DROP COLLATION pg_temp.{mine}",
+              "pg_collation", "coll", almost="RESET work_mem"),
+    temporary("text search dictionary in pg_temp", "CREATE TEXT SEARCH DICTIONARY pg_temp.state_{v} (TEMPLATE = simple)",
+              "DROP TEXT SEARCH DICTIONARY pg_temp.{mine}", "pg_ts_dict", "dict", almost="RESET work_mem"),
     temporary("type in pg_temp", "CREATE TYPE pg_temp.state_{v} AS ENUM ('a')", "DROP TYPE {mine}", "pg_type", "typ"),
     # Statements, cursors, locks, channels.
     Kind("PREPARE", "PREPARE state_{v} AS SELECT 1", "SELECT max(name) FROM pg_prepared_statements WHERE from_sql",
