@@ -152,8 +152,7 @@ static bool next_argument(struct argument *a, bool *none)
 }
 
 /* Reads `name=value`, in place. */
-static bool assignment(char *text, void (*found)(void *arg, const char *name, const char *value),
-                       void *arg, struct error *e)
+static bool assignment(char *text, option_found *found, void *arg, struct error *e)
 {
         char *equals = strchr(text, '=');
         if (!equals)
@@ -168,9 +167,76 @@ static bool assignment(char *text, void (*found)(void *arg, const char *name, co
         return true;
 }
 
-bool startup_options(const char *options,
-                     void (*found)(void *arg, const char *name, const char *value), void *arg,
-                     struct error *e)
+/* A letter and what it stands for: a parameter's value, NULL: the argument; or what the argument begins with. */
+static const struct {
+        char letter;
+        const char *argument;           /* "": any; NULL: it has none */
+        const char *name, *value;
+} switches[] = {
+        {'e', NULL, "DateStyle", "euro"},
+        {'s', NULL, "log_statement_stats", "true"},
+        {'O', NULL, "allow_system_table_mods", "true"},
+        {'P', NULL, "ignore_system_indexes", "true"},
+        {'F', NULL, "fsync", "false"},
+        {'S', "", "work_mem", NULL},
+        {'B', "", "shared_buffers", NULL},
+        {'N', "", "max_connections", NULL},
+        {'W', "", "post_auth_delay", NULL},
+        {'f', "s", "enable_seqscan", "false"},
+        {'f', "i", "enable_indexscan", "false"},
+        {'f', "o", "enable_indexonlyscan", "false"},
+        {'f', "b", "enable_bitmapscan", "false"},
+        {'f', "t", "enable_tidscan", "false"},
+        {'f', "n", "enable_nestloop", "false"},
+        {'f', "m", "enable_mergejoin", "false"},
+        {'f', "h", "enable_hashjoin", "false"},
+        {'t', "pa", "log_parser_stats", "true"},
+        {'t', "pl", "log_planner_stats", "true"},
+        {'t', "e", "log_executor_stats", "true"},
+};
+
+enum { SWITCHES = sizeof switches / sizeof *switches };
+
+static int find_switch(char letter, const char *argument)
+{
+        for (int i = 0; i < SWITCHES; i++) {
+                const char *wanted = switches[i].argument;
+                if (switches[i].letter == letter &&
+                    (!argument || !wanted || strncmp(argument, wanted, strlen(wanted)) == 0))
+                        return i;
+        }
+        return SWITCHES;
+}
+
+/* One argument of letters, as getopt() reads it; an option's own argument may be the next one. */
+static bool take_switches(struct argument *a, option_found *found, void *arg, struct error *e)
+{
+        char letters[STARTUP_MAX];
+        memcpy(letters, a->text, a->size + 1);
+        for (const char *p = letters + 1; *p; p++) {
+                int i = find_switch(*p, NULL);
+                bool none = false, takes = i < SWITCHES && switches[i].argument;
+                const char *value = takes ? p + 1 : NULL;
+                if (takes && !*value) {
+                        if (!next_argument(a, &none))
+                                return error_set(e, "42601", "an option is too long");
+                        value = a->text;
+                }
+                if (takes)
+                        i = none ? SWITCHES : find_switch(*p, value);
+                if (i == SWITCHES) {
+                        error_set(e, "42601", "invalid command-line argument for server process: %s", letters);
+                        return error_hint(e, "-c name=value and --name=value are taken, and what PostgreSQL has letters for: "
+                                             "-e -f -S -s -t and the like.");
+                }
+                found(arg, switches[i].name, switches[i].value ? switches[i].value : value);
+                if (takes)
+                        return true;
+        }
+        return true;
+}
+
+bool startup_options(const char *options, option_found *found, void *arg, struct error *e)
 {
         struct argument a = {.next = options};
         for (bool none;;) {
@@ -186,9 +252,12 @@ bool startup_options(const char *options,
                                 return error_set(e, "42601", "switch -c requires name=value");
                 } else if (strncmp(text, "-c", 2) == 0 || strncmp(text, "--", 2) == 0) {
                         text += 2;
+                } else if (text[0] == '-' && text[1]) {
+                        if (!take_switches(&a, found, arg, e))
+                                return false;
+                        continue;
                 } else {
-                        error_set(e, "42601", "option \"%s\" is not supported", text);
-                        return error_hint(e, "Only -c name=value and --name=value are.");
+                        return error_set(e, "42601", "invalid command-line argument for server process: %s", text);
                 }
                 if (!assignment(text, found, arg, e))
                         return false;

@@ -48,10 +48,10 @@ const char *startup_get(const struct startup *s, const char *name);
 
 /* Splits the value of the startup parameter "options" as PostgreSQL does (pg_split_opts: blanks,
  * backslash escapes) and understands `-c name=value`, `-cname=value`, `--name=value` (dashes in
- * the name become underscores). Calls found() for each, with texts that live during the call.
+ * the name become underscores) and PostgreSQL's letters that stand for parameters (-e, -f, -S, ...:
+ * process_postgres_switches()). Calls found() for each, with texts that live during the call.
  * Any other switch is refused: false, `e` set (42601). */
-bool startup_options(const char *options,
-                     void (*found)(void *arg, const char *name, const char *value), void *arg,
-                     struct error *e);
+typedef void option_found(void *arg, const char *name, const char *value);
+bool startup_options(const char *options, option_found *found, void *arg, struct error *e);
 
 #endif

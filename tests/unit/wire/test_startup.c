@@ -150,6 +150,11 @@ static void options_are_split_as_postgresql_does(void **state)
                 {"-c a=b\\ c --d=\\\\e\\-", "a=b c;d=\\e-;"},
                 {"-c a= -c b==", "a=;b==;"},
                 {"--a.b=c\\", "a.b=c;"},
+                {"-e", "DateStyle=euro;"},
+                {"-S 2048 -S4MB -fs -f h", "work_mem=2048;work_mem=4MB;enable_seqscan=false;enable_hashjoin=false;"},
+                {"-es -tpa -t planner -c a=b", "DateStyle=euro;log_statement_stats=true;log_parser_stats=true;"
+                                               "log_planner_stats=true;a=b;"},
+                {"-B 100", "shared_buffers=100;"},
                 {"-c statement_timeout=5s\v-c\fgeqo=off", "statement_timeout=5s;geqo=off;"},
         };
         for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -164,8 +169,8 @@ static void options_are_split_as_postgresql_does(void **state)
 static void other_switches_are_refused(void **state)
 {
         (void) state;
-        static const char *const bad[] = {"-F", "-c",    "-c a",      "--", "--a",  "-B 100",
-                                          "x",  "-c =1", "-c a=b -e", "-",  "--=1", "\\"};
+        static const char *const bad[] = {"-Z", "-c",    "-c a",      "--", "--a",  "-S",  "-fx",
+                                          "x",  "-c =1", "-c a=b -eZ", "-",  "--=1", "\\", "-t x", "-c a=b -f"};
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
                 char text[2000] = "";
                 error_clear(&e);
