@@ -142,7 +142,8 @@ static enum relay_verdict requests_again(struct relay *r)
         struct frame_piece piece;
         struct error e;
         for (size_t at = 0; again_next(t, &at, &piece);) {
-                if (track_look(&r->track, t, &piece, &q, &e) != TRACK_FORWARD || (q.pins && !r->may_pin))
+                enum track_verdict v = track_look(&r->track, t, &piece, &q, &e);
+                if ((v != TRACK_FORWARD && v != TRACK_ASK) || (q.pins && !r->may_pin))
                         return RELAY_BAD;
                 forward(r, &q, &piece, false);
         }

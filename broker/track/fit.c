@@ -2,7 +2,9 @@
 
 #include <string.h>
 #include "base/own.h"
+#include "track/again.h"
 #include "track/bring.h"
+#include "track/reading.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
 #include "wire/request.h"
@@ -64,15 +66,31 @@ static const char *name_of(const struct frame_piece *bind)
         return read ? b.statement : "";
 }
 
+/* Has this server not got it, and would it be parsed there as texts were not read when the client prepared it? */
+static bool reads_otherwise(const struct track_client *c, const struct track_server *t, const char *name)
+{
+        const struct statement *s = statements_find(&c->statements, name);
+        const struct text *x = statements_meant(&c->statements, s);
+        if (!x || !x->key || s->pending || !track_fresh(c, t))
+                return false;
+        if (s->told ? judge(t, s, x) != NOT_KNOWN : again_usable(t, x, s->since) != NULL)
+                return false;
+        OWN(free) char *way = reading_of(c);
+        return !text_read_so(x, way) && x->key[0] != '?';
+}
+
+static bool was_asked(const struct track_client *c, const char *name)
+{
+        return c->check == CHECK_ANSWERED && c->checked == statements_meaning(&c->statements, name);
+}
+
 bool fit_must_ask(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind)
 {
         if (t->status == 'E' || !turns_heeded(&t->turns))
                 return false;           /* it will fail, or is skipped */
         const char *name = name_of(bind);
         enum fit fit = judge_name(c, t, name);
-        if (fit == OTHER_TYPES)
-                return true;
-        return fit == NOT_KNOWN && !(c->check == CHECK_ANSWERED && c->checked == statements_meaning(&c->statements, name));
+        return fit == OTHER_TYPES || (!was_asked(c, name) && (fit == NOT_KNOWN || reads_otherwise(c, t, name)));
 }
 
 /* The same text, with the types that the client was told. */
@@ -90,35 +108,76 @@ static struct text *with_types(struct statements *s, const char *name, const str
         return bring_instead(s, name, now);
 }
 
-/* Outside of a transaction an error of it is the broker's own: the Bind will get one that is the client's. Within
- * one that would fail the transaction, so there the error is the client's. */
-static void end_question(struct track_client *c, struct track_server *t, struct bytes *out)
+static void sync_own(struct track_client *c, struct track_server *t, struct bytes *out)
 {
-        if (t->status != 'I' || t->unsynced) {
-                compose_flush(out);
-                t->unsynced = true;
-                return;
-        }
         compose_sync(out);
         t->prepared.batch++;
         statements_synced(&c->statements);
         turns_sent(&t->turns, TURN_SYNC, TURN_STATEMENT);
 }
 
-void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out)
+static void put_question(struct track_server *t, struct text *x, uint64_t since, struct bytes *out)
 {
-        const char *name = name_of(bind);
-        uint64_t since;
-        struct text *x = bring_meant(c, t, name, &since);
-        if (judge_name(c, t, name) == OTHER_TYPES)
-                x = with_types(&c->statements, name, x);
-        c->check = CHECK_NONE;
-        if (judge_name(c, t, name) != NOT_KNOWN)
-                return;
         bring(t, x, since, out);
         compose_describe(out, x->name);
         bring_change(t, TURN_SHAPE, TURN_STATEMENT, (struct prepared_change){.described = x});
-        end_question(c, t, out);
+}
+
+/* Outside of a transaction an error of it is the broker's own: the Bind will get one that is the client's. Within
+ * one that would fail the transaction, so there the error is the client's. */
+static void ask_plainly(struct track_client *c, struct track_server *t, struct text *x, uint64_t since,
+                        struct bytes *out)
+{
+        put_question(t, x, since, out);
+        if (t->status == 'I' && !t->unsynced) {
+                sync_own(c, t, out);
+                return;
+        }
+        compose_flush(out);
+        t->unsynced = true;
+}
+
+static void query(struct track_client *c, struct track_server *t, struct bytes *sql, struct bytes *out)
+{
+        bytes_append(sql, "", 1);
+        compose_query(out, (const char *) bytes_data(sql));
+        bytes_free(sql);
+        turns_sent(&t->turns, TURN_QUERY, TURN_STATEMENT);
+        statements_go(&c->statements);
+}
+
+/* In a transaction, or a part of one, that reads texts as they were read when this one was prepared. */
+static void ask_as_read(struct track_client *c, struct track_server *t, struct text *x, uint64_t since,
+                        struct bytes *out)
+{
+        bool open = t->status != 'I';
+        struct bytes sql;
+        bytes_init(&sql, 0);
+        bytes_text(&sql, open ? "SAVEPOINT pgbroker" : "BEGIN");
+        reading_set(x->key, &sql);
+        query(c, t, &sql, out);
+        put_question(t, x, since, out);
+        sync_own(c, t, out);
+        bytes_text(&sql, open ? "ROLLBACK TO pgbroker; RELEASE pgbroker" : "ROLLBACK");
+        query(c, t, &sql, out);
+        t->rereading = true;
+}
+
+void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out)
+{
+        const char *name = name_of(bind);
+        bool otherwise = reads_otherwise(c, t, name);
+        uint64_t since = statements_find(&c->statements, name)->since;
+        struct text *x = otherwise ? statements_meaning(&c->statements, name) : bring_meant(c, t, name, &since);
+        if (judge_name(c, t, name) == OTHER_TYPES)
+                x = with_types(&c->statements, name, x);
+        c->check = CHECK_NONE;
+        if (!otherwise && judge_name(c, t, name) != NOT_KNOWN)
+                return;
+        if (otherwise)
+                ask_as_read(c, t, x, since, out);
+        else
+                ask_plainly(c, t, x, since, out);
         c->check = CHECK_ASKED;
         c->checked = x;
 }

@@ -351,7 +351,8 @@ static enum track_verdict look_begin(struct track_client *c, const struct track_
         }
 }
 
-/* Is the statement that it means here? Sometimes that is not known before the Sync is answered. */
+/* Is the statement that it means here, and by what is its text read? Sometimes that is not known before what was
+ * sent is answered. */
 static bool must_await(const struct track_client *c, const struct track_server *t,
                        const struct track_request *r, const struct frame_piece *piece)
 {
@@ -361,6 +362,8 @@ static bool must_await(const struct track_client *c, const struct track_server *
                 return false;
         if (deallocates && r->type != 'P')
                 return named_changing(c, t);
+        if (r->named && r->type == 'P' && c->rereads && c->asked)
+                return true;
         return r->named ? named_unsettled(c, t, piece)
                         : (r->type == 'B' || r->type == 'D') && s->hoped && !s->here;
 }
@@ -374,7 +377,7 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         /* A message that began without a server was swallowed, and is to its end. */
         if (!piece->begins)
                 return t ? TRACK_FORWARD : TRACK_SWALLOW;
-        if (t && (again_waits(t) || c->check == CHECK_ASKED))
+        if (t && (again_waits(t) || c->check == CHECK_ASKED || t->rereading))
                 return TRACK_WAIT;
         enum track_verdict v = look_begin(c, t, piece, out, e);
         if (look_creates_unnamed(c, piece->type))

@@ -1,7 +1,11 @@
 #include "track/reading.h"
 
+#include <string.h>
 #include <strings.h>
-#include "base/bytes.h"
+#include "base/own.h"
+#include "wire/compose.h"
+
+#define READING_END "\1"
 
 /* What PostgreSQL reads a text by, when it is parsed or planned: constants of dates and times, say, are made
  * then. (A search_path or a role that has changed makes it parse again by itself.) */
@@ -27,9 +31,28 @@ char *reading_of(const struct track_client *c)
         bytes_init(&way, 0);
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
                 const char *value = settings_get(c->wanted, ways[i]);
-                bytes_format(&way, "%s,", value ? value : "");
+                bytes_format(&way, "%s" READING_END, value ? value : "");
         }
         char *text = bytes_string(&way);
         bytes_free(&way);
         return text;
+}
+
+/* What was not known of a parameter was the server's own. */
+bool reading_set(const char *way, struct bytes *sql)
+{
+        if (way[0] == '?')
+                return false;
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+                OWN(free) char *value = own_text(way, strcspn(way, READING_END));
+                way += strlen(value) + 1;
+                bytes_text(sql, "; SET LOCAL ");
+                compose_identifier(sql, ways[i]);
+                bytes_text(sql, " TO ");
+                if (*value)
+                        compose_literal(sql, value);
+                else
+                        bytes_text(sql, "DEFAULT");
+        }
+        return true;
 }

@@ -43,6 +43,7 @@ struct track_server {
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool inside;                    /* a client's message was sent in part */
+        bool rereading;                 /* texts are read in another way for a moment, for the broker's own Parse */
         bool foreign_sequences;         /* currval() and lastval() may tell what another client had */
         bool restore_failed;            /* a reset or SET of the broker's own was refused ... */
         struct error *restore_reason;   /* ... with these words of the server; NULL = not yet */
@@ -101,6 +102,13 @@ void track_server_free(struct track_server *t);
 static inline bool track_idle(const struct track_server *t)
 {
         return t->status == 'I' && !t->unsynced && turns_own_only(&t->turns);
+}
+/* A Query of the broker's own would disturb nothing: no transaction is open, or nothing was done in it but begin. */
+static inline bool track_fresh(const struct track_client *c, const struct track_server *t)
+{
+        bool begun = t->status == 'T' && t->span.tags == t->span.begins;
+        return (t->status == 'I' || begun) && !t->unsynced && turns_own_only(&t->turns) &&
+               !(c->pins.kinds & PIN_BIT(PIN_UNNAMED));
 }
 /* Takes a reference to each: what the client is told, what of it it said itself, and what servers of this
  * pool report. `texts`: of the pool; `prepared`: how many of them a server may have. */

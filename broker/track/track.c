@@ -55,7 +55,7 @@ bool track_holds(const struct track_client *c)
 
 bool track_settling(const struct track_client *c, const struct track_server *t)
 {
-        return c->holding || c->ready_owed || c->check == CHECK_ASKED || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
+        return c->holding || c->ready_owed || c->check == CHECK_ASKED || t->rereading || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
 }
 
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out)
@@ -179,6 +179,10 @@ static enum track_verdict reply_status(struct track_client *c, struct track_serv
         }
         if (t->turns.count > 0 && turns_owner(&t->turns) == TURN_RESTORE)
                 return TRACK_SWALLOW;   /* told when all of it is done */
+        if (t->turns.count > 0 && turns_owner(&t->turns) == TURN_STATEMENT) {
+                settings_unref(TAKE(t->aligned));       /* for a moment, or the next request looks after it */
+                return TRACK_SWALLOW;
+        }
         restore_told(c, t, p.name, p.value);
         audit_told(c, p.name);
         return TRACK_FORWARD;
@@ -214,6 +218,8 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
         }
         if (owner == TURN_RESTORE)
                 restore_tell(c, t, extra);
+        if (owner == TURN_STATEMENT && t->turns.count == 0)
+                t->rereading = false;
         return TRACK_SWALLOW;
 }
 
@@ -273,7 +279,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
         /* A Query comes behind it all the same, and has an answer of its own. */
-        bool own = extended && turns->count > 0 && turns_owner(turns) == TURN_STATEMENT;
+        bool own = (extended ? turns->count > 0 && turns_owner(turns) == TURN_STATEMENT : owner == TURN_STATEMENT);
         bool clients = c && !restoring && owner != TURN_AUDIT && !own;
         bool renamed = clients && !again && change && named_error(c, t, true, piece, extra);
         undo_changes(c, t, change);

@@ -172,10 +172,9 @@ static void see_creation(struct track_client *c, const struct track_server *t, u
 static void see_sequences(struct track_client *c, struct track_server *t, const struct track_request *r,
                           struct bytes *before)
 {
-        bool begun = t->status == 'T' && t->span.tags == t->span.begins;
         if (!t->foreign_sequences || !(r->marks.effects & (1u << SQL_SEQUENCE | 1u << SQL_CURRVAL)))
                 return;
-        if (!t->unsynced && turns_own_only(&t->turns) && (t->status == 'I' || begun))
+        if (track_fresh(c, t))
                 restore_sequences(c, t, before);
         t->foreign_sequences = false;
 }

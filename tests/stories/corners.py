@@ -279,6 +279,26 @@ class Statements(OneEnvironment):
                     self.assertEqual(client.answer().value(), day)
                 self.assertEqual(daemon.show("PINS"), [])
 
+    def test_a_text_is_read_on_every_server_as_it_was_when_it_was_prepared(self):
+        run = protocol.bind((), "day") + protocol.execute() + protocol.sync()
+        for begin in ("", "BEGIN"):
+            with self.subTest(begin), self.world(pool_size=2) as world:
+                daemon = self.watch(world.start())
+                with daemon.connect(DateStyle="ISO, MDY") as client, daemon.connect() as holder:
+                    client.send(protocol.parse("SELECT '01/02/2026'::date", "day") + protocol.sync())
+                    client.answer()
+                    client.query("SET DateStyle = 'SQL, DMY'")
+                    holder.query("BEGIN")               # has the server that the client had
+                    client.query(begin)
+                    client.send(run)
+                    result = client.answer()
+                    self.assertEqual((result.value(), result.parameters), ("02/01/2026", {}))
+                    self.assertEqual(client.query("SELECT '01/02/2026'::date").value(), "01/02/2026")
+                    client.send(run)
+                    self.assertEqual(client.answer().value(), "02/01/2026")
+                    client.query("COMMIT")
+                    self.assertEqual(client.query("SHOW DateStyle").value(), "SQL, DMY")
+
     def test_a_text_that_is_prepared_under_a_set_local_is_nobody_elses(self):
         sql = "SELECT ('{null}'::text[])[1] IS NULL"
         with self.world(pool_size=1) as world:

@@ -217,6 +217,64 @@ static void what_a_portal_gives_is_remembered_as_well(void **state)
         assert_string_equal(sent_first(&s), "B");
 }
 
+static const char as_it_was_read[] =
+        "; SET LOCAL \"DateStyle\" TO 'ISO, MDY'; SET LOCAL \"TimeZone\" TO 'UTC'; SET LOCAL \"IntervalStyle\" TO DEFAULT; "
+        "SET LOCAL \"client_encoding\" TO 'UTF8'; SET LOCAL \"standard_conforming_strings\" TO 'on'; "
+        "SET LOCAL \"transform_null_equals\" TO DEFAULT; SET LOCAL \"array_nulls\" TO DEFAULT; "
+        "SET LOCAL \"xmloption\" TO DEFAULT; SET LOCAL \"extra_float_digits\" TO DEFAULT; "
+        "SET LOCAL \"bytea_output\" TO DEFAULT; SET LOCAL \"lc_monetary\" TO DEFAULT; "
+        "SET LOCAL \"timezone_abbreviations\" TO DEFAULT; SET LOCAL \"backslash_quote\" TO DEFAULT";
+
+/* Has a statement prepared, then another DateStyle, then another server, with the first words of a transaction. */
+static const char *elsewhere_later(const char *begin)
+{
+        static char words[2048];
+        ask_parse(&s, "s1", "SELECT '1/2/2026'::date");
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        done(&s, "SET DateStyle = 'ISO, DMY'", "C:SET S:DateStyle=ISO,_DMY ZI");
+        move();
+        says(&s, "C:SET S:DateStyle=ISO,_DMY ZI");
+        if (begin)
+                done(&s, begin, "C:BEGIN ZT");
+        bytes_free(&s.before);
+        run();
+        snprintf(words, sizeof words, "%s", sent_first(&s));
+        return words;
+}
+
+static void a_text_is_parsed_as_it_was_read(void **state)
+{
+        char wanted[2048];
+        (void) state;
+        snprintf(wanted, sizeof wanted, "Q:BEGIN%s P:pgbroker_1=SELECT '1/2/2026'::date D S Q:ROLLBACK", as_it_was_read);
+        assert_string_equal(elsewhere_later(NULL), wanted);
+        assert_string_equal(says(&s, "C:BEGIN C:SET S:DateStyle=ISO,_MDY ZT 1 t T ZT"), "ssssssss");
+        run();
+        assert_int_equal(s.v, TRACK_WAIT);
+        assert_string_equal(says(&s, "C:ROLLBACK S:DateStyle=ISO,_DMY ZI"), "sss");
+        assert_string_equal(told(&s), "");
+        run();
+        assert_string_equal(sent_first(&s), "B");
+        on();
+        says(&s, "2 C:SELECT_1 ZI");
+        assert_true(lendable(&s));
+}
+
+static void in_a_transaction_that_has_just_begun_as_well(void **state)
+{
+        char wanted[2048];
+        (void) state;
+        snprintf(wanted, sizeof wanted, "Q:SAVEPOINT pgbroker%s P:pgbroker_1=SELECT '1/2/2026'::date D S "
+                 "Q:ROLLBACK TO pgbroker; RELEASE pgbroker", as_it_was_read);
+        assert_string_equal(elsewhere_later("BEGIN"), wanted);
+        says(&s, "C:SAVEPOINT C:SET S:DateStyle=ISO,_MDY ZT E ZE C:ROLLBACK S:DateStyle=ISO,_DMY ZT");
+        run();                                  /* the client's own gets the error */
+        assert_int_equal(s.v, TRACK_FORWARD);
+        on();
+        says(&s, "E ZE");
+}
+
 static void a_client_that_goes_leaves_a_question_and_a_server_that_can_be_used(void **state)
 {
         struct bytes out;
@@ -243,6 +301,8 @@ int main(void)
                 TEST(outside_of_one_the_bind_gets_an_error_of_its_own),
                 TEST(who_was_told_nothing_is_not_kept_waiting),
                 TEST(what_a_portal_gives_is_remembered_as_well),
+                TEST(a_text_is_parsed_as_it_was_read),
+                TEST(in_a_transaction_that_has_just_begun_as_well),
                 TEST(a_client_that_goes_leaves_a_question_and_a_server_that_can_be_used),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

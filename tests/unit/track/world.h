@@ -407,7 +407,8 @@ static inline void world_again(struct world *w, struct world_client *c, struct w
         struct frame_piece piece;
         w->again += s->track.again.state == AGAIN_DUE;
         for (size_t at = 0; again_next(&s->track, &at, &piece);) {
-                expect(track_look(&c->track, &s->track, &piece, &q, &e) == TRACK_FORWARD);
+                enum track_verdict v = track_look(&c->track, &s->track, &piece, &q, &e);
+                expect(v == TRACK_FORWARD || v == TRACK_ASK);
                 world_forward(c, &q, &piece);
         }
 }
