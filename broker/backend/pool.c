@@ -84,12 +84,28 @@ static void retake(struct server *s, enum server_state state)
         server_become(s, state, loop_now(p->loop));
 }
 
+/* Its reset goes first, if it needs one; and a cancel request that is under way before that. */
+static void give(struct server *s, struct bytes *reset)
+{
+        if (s->canceling) {
+                s->scratch = *reset;
+                retake(s, SERVER_CANCELED);
+        } else if (bytes_length(reset)) {
+                pool_clean(s, reset);
+                retake(s, SERVER_CLEANING);
+        } else {
+                retake(s, SERVER_IDLE);
+                pool_settle_idle(s);
+        }
+}
+
 void pool_return(struct server *s)
 {
+        struct bytes out;
         expect(track_quiet(&s->track) && frame_at_border(&s->cutter));
-        retake(s, s->canceling ? SERVER_CANCELED : SERVER_IDLE);
-        if (!s->canceling)
-                pool_settle_idle(s);
+        bytes_init(&out, 0);
+        track_calm(&s->track, &out);
+        give(s, &out);
 }
 
 void pool_take_back(struct server *s)
@@ -123,15 +139,9 @@ void pool_abandon(struct server *s, const struct track_client *c)
         }
         if (stream_paused(server_stream(s)))
                 stream_resume(server_stream(s));
-        if (!bytes_length(&out)) {
-                pool_return(s);
-        } else if (s->canceling) {
-                s->scratch = out;
-                retake(s, SERVER_CANCELED);
-        } else {
-                pool_clean(s, &out);
-                retake(s, SERVER_CLEANING);
-        }
+        if (!bytes_length(&out))
+                track_calm(&s->track, &out);
+        give(s, &out);
 }
 
 /* ---- clients ---- */

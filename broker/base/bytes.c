@@ -146,3 +146,13 @@ char *bytes_string(const struct bytes *b)
 {
         return own_text((const char *) bytes_data(b), bytes_length(b));
 }
+
+bool bytes_ascii(const void *p, size_t n)
+{
+        const uint8_t *byte = p;
+        while (n > 0 && *byte < 128) {
+                byte++;
+                n--;
+        }
+        return n == 0;
+}

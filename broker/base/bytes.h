@@ -43,4 +43,6 @@ void bytes_clear(struct bytes *b);
 /* A NUL-terminated copy of the content that the caller frees. */
 char *bytes_string(const struct bytes *b);
 
+bool bytes_ascii(const void *p, size_t n);     /* has it no byte above 127? */
+
 #endif

@@ -9,11 +9,12 @@
 
 #define NAMES_MAX 64                    /* parameters that are followed, and asked about at once; more pin */
 
-/* Why a parameter is asked about, the better reason last; of all but the first also where its value comes from. */
+/* Why a parameter is asked about; of all but the first also where its value comes from. */
 #define SET   "set"
 #define TOLD  "told"
-#define MIXED "mixed"                   /* some of it was undone */
 #define RESET "reset"
+#define AGAIN "set again"               /* after a RESET */
+#define MIXED "mixed"                   /* some of it was undone */
 
 /* ---- what there is to ask ---- */
 
@@ -31,23 +32,29 @@ static bool too_much(const struct track_client *c, const char *name)
         return names >= NAMES_MAX;
 }
 
-static int rank(const char *how)
+static bool is(const char *reason, const char *one)
 {
-        static const char *const reasons[] = {SET, TOLD, MIXED, RESET};
-        int i = 0;
-        while (strcmp(reasons[i], how) != 0)
-                i++;
-        return i;
+        return reason && strcmp(reason, one) == 0;
+}
+
+/* What both come to. */
+static const char *together(const char *before, const char *how)
+{
+        if (!before || is(how, MIXED) || (is(before, SET) && is(how, TOLD)))
+                return how;
+        if (is(before, RESET) && is(how, SET))
+                return AGAIN;
+        return is(how, RESET) && !is(before, MIXED) ? RESET : before;
 }
 
 static void touch(struct track_client *c, const char *name, const char *how)
 {
-        const char *before = settings_get(c->touched, name);
-        bool reset = strcmp(how, RESET) == 0;
-        if (!before && (reset ? settings_count(c->touched) >= NAMES_MAX : too_much(c, name)))
+        const char *before = settings_get(c->touched, name), *now = together(before, how);
+        bool room = is(how, RESET) ? settings_count(c->touched) < NAMES_MAX : !too_much(c, name);
+        if (!before && !room)
                 pins_add(&c->pins, PIN_SET);
-        else if (!before || rank(how) > rank(before))
-                settings_put(&c->touched, name, how);
+        else if (now != before)
+                settings_put(&c->touched, name, now);
 }
 
 void audit_touch(struct track_client *c, const char *name, bool reset)
@@ -75,6 +82,16 @@ void audit_told(struct track_client *c, const char *name)
                 touch(c, name, TOLD);
 }
 
+void audit_encoding(struct track_client *c)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(c->wanted, &at, &name, &value)) {
+                if (!bytes_ascii(value, strlen(value)) && restore_settable(name) && restore_own(c, name))
+                        touch(c, name, SET);
+        }
+}
+
 void audit_touch_all(struct track_client *c)
 {
         c->reset_all = true;
@@ -95,15 +112,44 @@ static void touch_those(struct track_client *c, const struct track_server *t,
         }
 }
 
-void audit_settle(struct track_client *c, const struct track_server *t, bool sure)
+static void touch_all(struct track_client *c, const struct track_server *t)
 {
-        size_t at = 0;
-        const char *name, *value;
         if (c->reset_all) {
                 touch_those(c, t, c->own);
                 touch_those(c, t, c->startup);
         }
         c->reset_all = false;
+}
+
+bool audit_leads_back(const struct track_client *c)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(c->startup, &at, &name, &value)) {
+                if (c->reset_all || is(settings_get(c->touched, name), RESET))
+                        return true;
+        }
+        return false;
+}
+
+void audit_lead_back(struct track_client *c, const struct track_server *t, struct bytes *sql)
+{
+        size_t at = 0;
+        const char *name, *value;
+        touch_all(c, t);
+        while (settings_next(c->startup, &at, &name, &value)) {
+                if (!is(settings_get(c->touched, name), RESET))
+                        continue;
+                restore_append_set(sql, name, value);
+                settings_put(&c->touched, name, AGAIN);
+        }
+}
+
+void audit_settle(struct track_client *c, const struct track_server *t, bool sure)
+{
+        size_t at = 0;
+        const char *name, *value;
+        touch_all(c, t);
         if (sure || !c->touched)
                 return;
         struct settings *all = settings_ref(c->touched);
@@ -123,13 +169,13 @@ bool audit_wanted(const struct track_client *c)
                (settings_count(c->touched) && !(c->pins.kinds & PIN_BIT(PIN_UNNAMED)));
 }
 
-/* Is one of them asked about for this reason? */
-static bool some(const struct settings *names, const char *reason)
+/* Is one of them asked about for more than its value, and this reason? */
+static bool with_sources(const struct settings *names, const char *but)
 {
         size_t at = 0;
         const char *name, *how;
         while (settings_next(names, &at, &name, &how)) {
-                if (strcmp(how, reason) == 0)
+                if (!is(how, SET) && !is(but, how))
                         return true;
         }
         return false;
@@ -137,15 +183,10 @@ static bool some(const struct settings *names, const char *reason)
 
 bool audit_pressing(const struct track_client *c)
 {
-        return audit_wanted(c) && (some(c->touched, RESET) || some(c->touched, MIXED));
+        return audit_wanted(c) && with_sources(c->touched, TOLD);
 }
 
 /* ---- asking ---- */
-
-static bool with_sources(const struct settings *names)
-{
-        return some(names, TOLD) || some(names, MIXED) || some(names, RESET);
-}
 
 /* Where the values come from, of those that the broker can't know it of. */
 static void ask_sources(const struct settings *names, struct bytes *sql)
@@ -185,7 +226,7 @@ void audit_ask(struct track_client *c, struct track_server *t, struct bytes *out
                 compose_literal(&sql, name);
                 bytes_text(&sql, ", true)");
         }
-        if (with_sources(c->asked))
+        if (with_sources(c->asked, NULL))
                 ask_sources(c->asked, &sql);
         bytes_append(&sql, "", 1);
         compose_query(out, (const char *) bytes_data(&sql));
@@ -216,17 +257,17 @@ static const char *source_of(const char *sources, const char *name, size_t *leng
         return NULL;
 }
 
-/* Of the role, and of a parameter that no library has defined, the server does not tell: that was RESET if it is
- * nothing, unless this is what the client had before something was undone. */
+/* Of the role, and of a parameter that no library has defined, the server does not tell: it was RESET if that is
+ * what was said last, or if it is nothing, unless this is what the client had before something was undone. */
 static bool was_set(const struct track_client *c, const char *how, const char *sources, const char *name, const char *value)
 {
         size_t length = 0;
         const char *source = source_of(sources, name, &length), *wanted = settings_get(c->wanted, name);
         if (source)
                 return length == 7 && strncmp(source, "session", 7) == 0;
-        if (strcmp(value, strcmp(name, "role") == 0 ? "none" : "") != 0)
-                return true;
-        return strcmp(how, MIXED) == 0 && wanted && strcmp(wanted, value) == 0;
+        if (is(how, RESET))
+                return false;
+        return !is(value, is(name, "role") ? "none" : "") || (is(how, MIXED) && is(wanted, value));
 }
 
 /* NULL is NULL. */
@@ -261,7 +302,7 @@ static bool read_row(struct track_client *c, struct track_server *t, struct byte
             reply_row(bytes_data(&t->audit_row) + FRAME_HEADER, size - FRAME_HEADER, column, length,
                       NAMES_MAX + 2, &count) != FRAME_READY)
                 return false;
-        bool sources_too = with_sources(c->asked);
+        bool sources_too = with_sources(c->asked, NULL);
         if (count != 1 + settings_count(c->asked) + sources_too || length[0] < 1 || length[0] > 3)
                 return false;
         memcpy(bits, column[0], (size_t) length[0]);

@@ -368,6 +368,12 @@ static bool must_await(const struct track_client *c, const struct track_server *
                         : (r->type == 'B' || r->type == 'D') && s->hoped && !s->here;
 }
 
+/* Was something RESET by what is not answered yet? What comes next must find it led back. */
+static bool leads_back(const struct track_client *c, const struct track_server *t)
+{
+        return (c->touched || c->reset_all) && turns_will_end(&t->turns) && audit_leads_back(c);
+}
+
 enum track_verdict track_look(struct track_client *c, const struct track_server *t,
                               const struct frame_piece *piece, struct track_request *out,
                               struct error *e)
@@ -383,7 +389,7 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         if (look_creates_unnamed(c, piece->type))
                 out->pins |= PIN_BIT(PIN_TEMP);
         out->pins &= ~c->pins.kinds;
-        c->awaits = v == TRACK_FORWARD && t && must_await(c, t, out, piece);
+        c->awaits = v == TRACK_FORWARD && t && (must_await(c, t, out, piece) || leads_back(c, t));
         if (c->awaits)
                 return TRACK_WAIT;
         return v == TRACK_FORWARD && t && out->named && piece->type == 'B' && fit_must_ask(c, t, piece) ? TRACK_ASK : v;

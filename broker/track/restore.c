@@ -55,7 +55,7 @@ static void want(struct track_client *c, const char *name, const char *value)
         c->temporary_path = track_temporary_path(c->wanted);
 }
 
-static void append_set(struct bytes *sql, const char *name, const char *value)
+void restore_append_set(struct bytes *sql, const char *name, const char *value)
 {
         if (quoted_list(name)) {
                 bytes_text(sql, "SELECT pg_catalog.set_config(");
@@ -128,7 +128,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 if (!all && reported && half_datestyle(name, value))
                         append_reset(sql, name);
-                append_set(sql, name, value);
+                restore_append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
         }
 }
@@ -145,17 +145,16 @@ static void align_role(struct track_client *c, struct track_server *t, const str
         }
         bytes_append(sql, bytes_data(others), bytes_length(others));
         if (wanted && (!applied || strcmp(applied, wanted) != 0)) {
-                append_set(sql, "role", wanted);
+                restore_append_set(sql, "role", wanted);
                 settings_put(&t->applied, "role", wanted);
         }
 }
 
-/* Sends the text as one Query of the broker's own. */
-static void send_sql(struct track_server *t, struct bytes *sql, enum turn_owner owner,
-                     struct bytes *out)
+void restore_send(struct track_server *t, struct bytes *sql, enum turn_owner owner, struct bytes *out)
 {
         bytes_append(sql, "", 1);
         compose_query(out, (const char *) bytes_data(sql));
+        bytes_free(sql);
         turns_sent(&t->turns, TURN_QUERY, owner);
 }
 
@@ -185,7 +184,7 @@ static void lift_guard(const struct track_client *c, struct bytes *sql)
 {
         const char *wanted = settings_get(c->wanted, EXIT_ON_ERROR);
         if (wanted)
-                append_set(sql, EXIT_ON_ERROR, wanted);
+                restore_append_set(sql, EXIT_ON_ERROR, wanted);
         else
                 append_reset(sql, EXIT_ON_ERROR);
 }
@@ -196,19 +195,30 @@ static void align(struct track_client *c, struct track_server *t)
         t->aligned = settings_ref(c->wanted);
 }
 
+/* A Query is converted as it comes: what is not ASCII needs the client's encoding before it. */
+static bool needs_encoding(const struct track_client *c, const struct track_server *t, bool reset,
+                           const struct bytes *sql)
+{
+        const char *wanted = settings_get(c->wanted, "client_encoding");
+        const char *there = settings_get(t->reported, "client_encoding");
+        return wanted && !bytes_ascii(bytes_data(sql), bytes_length(sql)) &&
+               (reset || !there || strcmp(there, wanted) != 0);
+}
+
 void restore_align(struct track_client *c, struct track_server *t, enum restore_from from, struct bytes *first,
                    struct bytes *extra)
 {
-        struct bytes sql, others;
+        struct bytes head, sql, others;
         bool reset = from == RESTORE_RESET;
         const char *guard = c->trying ? "" : or_else;
+        bytes_init(&head, 0);
         bytes_init(&sql, 0);
         bytes_init(&others, 0);
-        bytes_text(&sql, guard);
+        bytes_text(&head, guard);
         if (reset) {
-                bytes_text(&sql, reset_parameters);
-                bytes_text(&sql, guard);
-                bytes_text(&sql, reset_others);
+                bytes_text(&head, reset_parameters);
+                bytes_text(&head, guard);
+                bytes_text(&head, reset_others);
                 settings_clear(&t->applied);
                 prepared_clear(&t->prepared);
                 t->soiled = t->foreign_sequences = false;
@@ -216,13 +226,20 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
         undo_applied(c, t, from == RESTORE_KEPT, &others);
         apply_wanted(c, t, reset, &others);
         align_role(c, t, &others, &sql);
-        bool sent = bytes_length(&sql) > strlen(guard);
+        bool sent = reset || bytes_length(&sql);
+        if (needs_encoding(c, t, reset, &sql)) {
+                restore_append_set(&head, "client_encoding", settings_get(c->wanted, "client_encoding"));
+                restore_send(t, &head, TURN_RESTORE, first);
+                bytes_text(&head, guard);
+        }
         if (sent) {
+                bytes_append(&head, bytes_data(&sql), bytes_length(&sql));
                 if (!c->trying)
-                        lift_guard(c, &sql);
-                send_sql(t, &sql, TURN_RESTORE, first);
+                        lift_guard(c, &head);
+                restore_send(t, &head, TURN_RESTORE, first);
                 statements_go(&c->statements);
         }
+        bytes_free(&head);
         bytes_free(&sql);
         bytes_free(&others);
         tell(c, t, !sent, extra);
@@ -244,8 +261,7 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         bytes_text(&sql, rollback ? "ROLLBACK; " : "");
         bytes_text(&sql, reset_parameters);
         bytes_text(&sql, reset_others);
-        send_sql(t, &sql, TURN_CLEAN, out);
-        bytes_free(&sql);
+        restore_send(t, &sql, TURN_CLEAN, out);
         restore_forget(t);
         prepared_clear(&t->prepared);
         t->soiled = t->foreign_sequences = false;

@@ -51,6 +51,13 @@ void track_server_free(struct track_server *t)
         memset(t, 0, sizeof *t);
 }
 
+bool track_fresh(const struct track_client *c, const struct track_server *t)
+{
+        bool begun = t->status == 'T' && t->span.tags == t->span.begins;
+        return (t->status == 'I' || begun) && !t->unsynced && turns_own_only(&t->turns) &&
+               !(c->pins.kinds & PIN_BIT(PIN_UNNAMED));
+}
+
 void track_client_init(struct track_client *c, struct settings *told, struct settings *said,
                        struct settings *known, struct texts *texts, unsigned prepared)
 {

@@ -104,12 +104,7 @@ static inline bool track_idle(const struct track_server *t)
         return t->status == 'I' && !t->unsynced && turns_own_only(&t->turns);
 }
 /* A Query of the broker's own would disturb nothing: no transaction is open, or nothing was done in it but begin. */
-static inline bool track_fresh(const struct track_client *c, const struct track_server *t)
-{
-        bool begun = t->status == 'T' && t->span.tags == t->span.begins;
-        return (t->status == 'I' || begun) && !t->unsynced && turns_own_only(&t->turns) &&
-               !(c->pins.kinds & PIN_BIT(PIN_UNNAMED));
-}
+bool track_fresh(const struct track_client *c, const struct track_server *t);
 /* Takes a reference to each: what the client is told, what of it it said itself, and what servers of this
  * pool report. `texts`: of the pool; `prepared`: how many of them a server may have. */
 void track_client_init(struct track_client *c, struct settings *told, struct settings *said,

@@ -85,6 +85,12 @@ bool track_clean(const struct track_client *c, struct track_server *t, struct by
         return true;
 }
 
+void track_calm(struct track_server *t, struct bytes *out)
+{
+        if (settings_get(t->applied, "idle_session_timeout"))
+                restore_clean(t, false, out);
+}
+
 void track_recover(struct track_server *t)
 {
         free(t->restore_reason);
@@ -158,6 +164,7 @@ static void settle(struct track_client *c, struct track_server *t)
         c->two_readings = c->two_readings && track_two_readings(c->wanted);
         settle_reading(c, t);
         c->statements.portals = (struct text_marks){0};
+        c->statements.portal = false;
         if (!statements_count(&c->statements) && !(c->pins.kinds & PIN_BIT(PIN_PREPARE)))
                 c->statements.named = (struct text_marks){0};
 }
@@ -183,6 +190,8 @@ static enum track_verdict reply_status(struct track_client *c, struct track_serv
                 settings_unref(TAKE(t->aligned));       /* for a moment, or the next request looks after it */
                 return TRACK_SWALLOW;
         }
+        if (strcmp(p.name, "client_encoding") == 0)
+                audit_encoding(c);
         restore_told(c, t, p.name, p.value);
         audit_told(c, p.name);
         return TRACK_FORWARD;
@@ -216,7 +225,7 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 audit_answered(c, t, extra);
                 settle_reading(c, t);
         }
-        if (owner == TURN_RESTORE)
+        if (owner == TURN_RESTORE && !(t->turns.count > 0 && turns_owner(&t->turns) == TURN_RESTORE))
                 restore_tell(c, t, extra);
         if (owner == TURN_STATEMENT && t->turns.count == 0)
                 t->rereading = false;

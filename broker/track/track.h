@@ -52,6 +52,9 @@ bool track_audit(struct track_client *c, struct track_server *t, struct bytes *o
  * be cleaned (replies are owed, or state that no reset undoes), close it. */
 bool track_clean(const struct track_client *c, struct track_server *t, struct bytes *out);
 
+/* The client leaves a server that would end by itself while nobody has it (idle_session_timeout): appends its reset. */
+void track_calm(struct track_server *t, struct bytes *out);
+
 /* What the broker itself sent at lending was refused, as a whole: nothing of it holds. The server
  * is sound and gets a full reset before it is lent again. */
 void track_recover(struct track_server *t);

@@ -7,7 +7,7 @@ void sqlconfig_begin(struct sqlconfig *c)
 {
         c->name[0] = 0;
         c->argument = c->tokens = c->followed = 0;
-        c->named = c->plain = c->column = false;
+        c->named = c->plain = c->column = c->null = false;
 }
 
 static bool keep_name(struct sqlconfig *c, const struct sqltoken *t)
@@ -49,6 +49,8 @@ void sqlconfig_step(struct sqlconfig *c, const struct sqltoken *t, enum sqlname 
         }
         if (c->argument == 0)
                 step_name(c, t);
+        else if (c->argument == 1)
+                c->null = c->tokens == 0 && sqltoken_is(t, "null");
         else if (c->argument == 2)
                 c->plain = c->tokens == 0 && is_true(t, word);
         c->tokens = 1;

@@ -13,6 +13,7 @@ struct sqlconfig {
         /* The rest is sqlconfig.c's. */
         uint8_t argument, tokens;       /* which one is read, how many tokens it had */
         bool named, plain;              /* the first is one string; the third one true */
+        bool null;                      /* the second is NULL: a RESET */
         bool column;                    /* the first is the word `name` ... */
         uint8_t followed;               /* ... and so many words that say which row are read */
 };

@@ -51,8 +51,7 @@ static const struct {
         [SQLNAME_LOAD] = {FOUND(LOAD)},
         [SQLNAME_UNLISTEN] = {FOUND(UNLISTEN)},
         [SQLNAME_COMMIT] = {0, END, SQL_COMMIT}, [SQLNAME_END] = {0, END, SQL_COMMIT},
-        [SQLNAME_ROLLBACK] = {0, END, SQL_ROLLBACK},
-        [SQLNAME_ABORT] = {0, END, SQL_ROLLBACK},
+        [SQLNAME_ROLLBACK] = {0, END, SQL_ROLLBACK}, [SQLNAME_ABORT] = {0, END, SQL_ROLLBACK},
         [SQLNAME_CREATE] = {0, CREATE, 0},
         [SQLNAME_DEALLOCATE] = {0, DEALLOCATE, 0},
         [SQLNAME_DECLARE] = {0, DECLARE, 0},
@@ -300,8 +299,9 @@ static void end_config(struct sqlword *w)
 {
         bool local = sqlconfig_end(&w->arguments);
         w->following = !local && w->arguments.column;
+        const char *name = w->arguments.name[0] ? w->arguments.name : NULL;
         if (!w->following)
-                found(w, local ? SQL_SET_LOCAL : SQL_SET_CONFIG, w->arguments.name[0] ? w->arguments.name : NULL);
+                found(w, local ? SQL_SET_LOCAL : w->arguments.null && name ? SQL_RESET : SQL_SET_CONFIG, name);
         w->config = 0;
         w->lex.quote.inner = w->setting || w->block;
 }

@@ -16,7 +16,7 @@
 
 #define SQL_EFFECTS(X)                                                                             \
         X(SET, "SET of a session parameter; name = the parameter, lower case")                     \
-        X(RESET, "RESET name, SET name TO DEFAULT; name = the parameter")                          \
+        X(RESET, "RESET name, SET name TO DEFAULT, set_config(name, NULL, false); name = the parameter") \
         X(RESET_ALL, "RESET ALL")                                                                  \
         X(SET_CONFIG, "set_config() that is not plainly transaction-local, name = the parameter; UPDATE pg_settings") \
         X(SET_LOCAL, "SET LOCAL, or a set_config() that is plainly so; name = the parameter")      \

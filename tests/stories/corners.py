@@ -299,6 +299,27 @@ class Statements(OneEnvironment):
                     client.query("COMMIT")
                     self.assertEqual(client.query("SHOW DateStyle").value(), "SQL, DMY")
 
+    def test_values_that_are_not_ascii_follow_in_whatever_encoding(self):
+        length = "SELECT length(current_setting('my.word')), convert_to(current_setting('my.word'), 'UTF8')::text"
+        word = ("4", "\\x" + "n\u00e9e!".encode().hex())
+        ways = ((("SET client_encoding = 'LATIN1'", "SET my.word = 'n\u00e9e!'"), "latin-1"),
+                (("SET my.word = 'n\u00e9e!'", "SET client_encoding = 'LATIN1'"), "utf-8"))
+        for steps, encoding in ways:
+            with self.subTest(encoding), self.world(pool_size=2) as world:
+                daemon = self.watch(world.start())
+                with daemon.connect() as client, daemon.connect() as holder, daemon.connect() as other:
+                    for sql in steps:
+                        client.query(sql.encode(encoding))
+                    holder.query("BEGIN")
+                    self.assertEqual(client.query(length).rows, [word])
+                    other.query("SET my.word = 'other'")
+                    self.assertEqual(client.query(length).rows, [word])
+                    client.query("SET client_encoding = 'UTF8'")
+                    holder.query("COMMIT")
+                    other.query("BEGIN")
+                    self.assertEqual(client.query(length).rows, [word])
+                    self.assertEqual(client.query("SHOW my.word").value(), "n\u00e9e!")
+
     def test_a_text_that_is_prepared_under_a_set_local_is_nobody_elses(self):
         sql = "SELECT ('{null}'::text[])[1] IS NULL"
         with self.world(pool_size=1) as world:
@@ -331,6 +352,56 @@ class Statements(OneEnvironment):
                             + protocol.execute() + protocol.sync())
                 self.assertEqual(client.answer().value(), "protocol")
                 self.assertEqual(daemon.show("PINS"), [])
+
+    def test_reset_leads_back_to_the_start_wherever_it_stands(self):
+        start = {"options": "-c work_mem=2MB -c my.word=start", "DateStyle": "German"}
+        show = "SELECT current_setting('work_mem'), current_setting('my.word'), current_setting('DateStyle')"
+        begun = ("2MB", "start", "German, DMY")
+        change = "SET work_mem = '3MB'; SET my.word = 'changed'; SET DateStyle = 'SQL'"
+        with self.world(pool_size=1) as world:
+            self.server.sql(f"ALTER DATABASE {world.environments['prod'].database} SET my.word = 'of all'")
+            daemon = self.watch(world.start())
+            with daemon.connect(**start) as client:
+                for reset in ("RESET work_mem; RESET my.word; RESET DateStyle", "RESET ALL",
+                              "SET work_mem TO DEFAULT; SET my.word TO DEFAULT; SET DateStyle TO DEFAULT",
+                              "SELECT set_config('work_mem', NULL, false), set_config('my.word', NULL, false), "
+                              "set_config('DateStyle', NULL, false)"):
+                    with self.subTest(reset):
+                        client.query(change)
+                        client.query(reset)
+                        self.assertEqual(client.query(show).rows, [begun])
+                        client.query(change)                    # with more behind it
+                        client.send(protocol.query(reset) + 2 * protocol.query(show))
+                        client.collect()
+                        self.assertEqual([client.answer().rows for _ in range(2)], 2 * [[begun]])
+                        client.query(change)                    # in a transaction
+                        client.query("BEGIN")
+                        client.query(reset)
+                        self.assertEqual(client.query(show).rows, [begun])
+                        client.query("ROLLBACK")
+                        self.assertEqual(client.query(show).rows, [("3MB", "changed", "SQL, DMY")])
+                        client.query("BEGIN; SAVEPOINT s")
+                        client.query(reset)
+                        client.query("SET work_mem = '5MB'")
+                        self.assertEqual(client.query(show).rows, [("5MB", *begun[1:])])
+                        client.query("ROLLBACK TO s")
+                        self.assertEqual(client.query(show).rows, [("3MB", "changed", "SQL, DMY")])
+                        client.query(reset)
+                        client.query("COMMIT")
+                        self.assertEqual(client.query(show).rows, [begun])
+                client.query("SET my.word = ''")
+                client.query("BEGIN; SET my.word = 'other'; ROLLBACK")
+                self.assertEqual(client.query("SHOW my.word").value(), "")
+
+    def test_a_client_s_idle_session_timeout_ends_no_server(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client, daemon.connect() as other:
+                client.query("SET idle_session_timeout = '50ms'")
+                pid = client.query("SELECT pg_backend_pid()").value()
+                time.sleep(0.3)
+                self.assertEqual(other.query("SELECT pg_backend_pid()").value(), pid)
+                self.assertEqual(client.query("SHOW idle_session_timeout").value(), "50ms")
 
     def test_what_can_not_be_set_is_reset_for_nobody(self):
         refused = ("RESET is_superuser", "SET is_superuser = off", "SELECT set_config('is_superuser', 'off', false)",

@@ -54,6 +54,18 @@ static void a_client_alike_costs_nothing(void **state)
         assert_string_equal(sent_first(&s), "");
 }
 
+static void what_is_not_ascii_comes_behind_its_encoding(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"client_encoding", "LATIN1", "my.word", "n\351e", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:SET \"client_encoding\" = 'LATIN1';  Q:SET \"client_encoding\" = 'LATIN1'; "
+                                            "SET \"my.word\" = 'n\351e'; ");
+        assert_string_equal(says(&s, "C:SET S:client_encoding=LATIN1 ZI C:SET C:SET ZI"), "ssssss");
+        assert_string_equal(told(&s), "");      /* nor of what is not set yet */
+        assert_true(lendable(&s));
+}
+
 static void what_was_set_for_one_client_is_reset_for_the_next(void **state)
 {
         (void) state;
@@ -346,6 +358,7 @@ int main(void)
                 TEST(with_nothing_different_nothing_is_sent),
                 TEST(differences_are_set_in_one_query_that_the_client_does_not_hear),
                 TEST(a_client_alike_costs_nothing),
+                TEST(what_is_not_ascii_comes_behind_its_encoding),
                 TEST(what_was_set_for_one_client_is_reset_for_the_next),
                 TEST(the_role_goes_before_all_others_and_comes_behind_them),
                 TEST(values_are_quoted),
