@@ -145,17 +145,24 @@ void audit_lead_back(struct track_client *c, const struct track_server *t, struc
         }
 }
 
-void audit_settle(struct track_client *c, const struct track_server *t, bool sure)
+/* Which of them were undone isn't known. */
+static void mix(struct track_client *c)
 {
         size_t at = 0;
         const char *name, *value;
-        touch_all(c, t);
-        if (sure || !c->touched)
-                return;
         struct settings *all = settings_ref(c->touched);
         while (settings_next(all, &at, &name, &value))
                 touch(c, name, MIXED);
         settings_unref(all);
+}
+
+void audit_settle(struct track_client *c, const struct track_server *t, bool sure)
+{
+        touch_all(c, t);
+        if (!sure)
+                mix(c);
+        if (c->pins.kinds & PIN_BIT(PIN_SET))
+                pins_found(&c->pins, PIN_SET);
 }
 
 bool audit_open(const struct track_client *c)
@@ -315,7 +322,7 @@ static bool read_row(struct track_client *c, struct track_server *t, struct byte
 void audit_answered(struct track_client *c, struct track_server *t, struct bytes *extra)
 {
         if (!read_row(c, t, extra) && settings_count(c->asked))
-                pins_add(&c->pins, PIN_SET);    /* the server would not say */
+                pins_found(&c->pins, PIN_SET);  /* the server would not say */
         bytes_free(&t->audit_row);
         settings_unref(TAKE(c->asked));
         for (; c->ready_owed; c->ready_owed--)

@@ -116,6 +116,12 @@ void pins_add(struct pins *p, enum pin_kind kind)
         p->reset_kinds &= ~PIN_BIT(kind);
 }
 
+void pins_found(struct pins *p, enum pin_kind kind)
+{
+        p->kinds |= PIN_BIT(kind);
+        p->fresh &= ~PIN_BIT(kind);
+}
+
 void pins_add_all(struct pins *p, uint32_t which)
 {
         for (unsigned k = 0; which && k < PIN_KINDS; k++) {

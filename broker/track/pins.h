@@ -65,6 +65,8 @@ int pins_kind_of(enum sql_effect effect, const char *name);
 /* An effect is about to be sent. */
 void pins_see(struct pins *p, enum sql_effect effect, const char *name);
 void pins_add(struct pins *p, enum pin_kind kind);
+/* It has been there since before what is being done now: no rollback of that undoes it. */
+void pins_found(struct pins *p, enum pin_kind kind);
 /* Of each of these kinds. */
 void pins_add_all(struct pins *p, uint32_t which);
 void pins_drop(struct pins *p, enum pin_kind kind);

@@ -195,7 +195,10 @@ static void without_an_answer_the_client_is_pinned(void **state)
         open_with(NULL);
         done(&s, "SET jit = off", "C:SET ZI");
         assert_true(track_audit(&s.c, &s.t, &s.before));
-        assert_string_equal(says(&s, "E ZI"), "ss");
+        ask_query(&s, "SELECT 1/0");            /* what fails behind it has nothing to do with that */
+        assert_string_equal(says(&s, "E ZI E ZI"), "ssff");
+        assert_string_equal(reason(&s), "SET");
+        done(&s, "BEGIN; ROLLBACK", "C:BEGIN C:ROLLBACK ZI");
         assert_string_equal(reason(&s), "SET");
         done(&s, "DISCARD ALL", "C:DISCARD_ALL ZI");
         assert_true(lendable(&s));
