@@ -12,7 +12,7 @@
 enum fit {
         FITS,
         CHANGED,
-        OTHER_TYPES,                    /* of its parameters: parsed with those that the client knows it would do */
+        ANOTHERS,                       /* others have parsed it for something else: it needs an edition of its own */
         NOT_KNOWN
 };
 
@@ -36,7 +36,7 @@ static enum fit judge(const struct track_server *t, const struct statement *s, c
                 return FITS;
         if (is_older(one, s))
                 return NOT_KNOWN;       /* a new Parse may fit */
-        return !same_types && told->count ? OTHER_TYPES : CHANGED;
+        return x->edition ? CHANGED : ANOTHERS;
 }
 
 static enum fit judge_name(const struct track_client *c, const struct track_server *t, const char *name)
@@ -90,20 +90,21 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
                 return false;           /* it will fail, or is skipped */
         const char *name = name_of(bind);
         enum fit fit = judge_name(c, t, name);
-        return fit == OTHER_TYPES || (!was_asked(c, name) && (fit == NOT_KNOWN || reads_otherwise(c, t, name)));
+        return fit == ANOTHERS || (!was_asked(c, name) && (fit == NOT_KNOWN || reads_otherwise(c, t, name)));
 }
 
-/* The same text, with the types that the client was told. */
-static struct text *with_types(struct statements *s, const char *name, const struct text *x)
+/* The same text for who was told the same, with the types of its parameters. */
+static struct text *edition(struct statements *s, const char *name, struct text *x)
 {
         const struct told_shape *told = statements_find(s, name)->told;
-        OWN(free) char *way = own_text(x->key, strcspn(x->key, "\n"));
         struct bytes body;
         bytes_init(&body, 0);
         bytes_append(&body, x->body, strlen((const char *) x->body) + 1);
         bytes_append(&body, (const uint8_t[]){(uint8_t) (told->count >> 8), (uint8_t) told->count}, 2);
         bytes_append(&body, told->types, 4 * (size_t) told->count);
-        struct text *now = texts_share(s->texts, way, bytes_data(&body), bytes_length(&body), x->marks);
+        bool typed = told->count > 0;
+        struct text *now = texts_edition(x, told->is.rows * 31 + told->is.parameters,
+                                         typed ? bytes_data(&body) : x->body, typed ? bytes_length(&body) : x->size);
         bytes_free(&body);
         return bring_instead(s, name, now);
 }
@@ -169,8 +170,8 @@ void fit_ask(struct track_client *c, struct track_server *t, const struct frame_
         bool otherwise = reads_otherwise(c, t, name);
         uint64_t since = statements_find(&c->statements, name)->since;
         struct text *x = otherwise ? statements_meaning(&c->statements, name) : bring_meant(c, t, name, &since);
-        if (judge_name(c, t, name) == OTHER_TYPES)
-                x = with_types(&c->statements, name, x);
+        if (judge_name(c, t, name) == ANOTHERS)
+                x = edition(&c->statements, name, x);
         c->check = CHECK_NONE;
         if (!otherwise && judge_name(c, t, name) != NOT_KNOWN)
                 return;

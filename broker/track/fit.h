@@ -1,10 +1,12 @@
 /* A client that was told what a named statement takes and gives may count on that: it sends its parameters in
  * binary by their types, and takes the rows for what they were. On a connection of its own PostgreSQL keeps it so: a
  * statement's parameters never change, and it fails ("cached plan must not change result type") when its rows have.
- * A server that parses the text anew, after a table was changed, knows nothing of that. So before a Bind goes to a
- * server where it is not known what the statement is there, the server is asked, and the Bind waits for the answer:
- * once for each text on each server. If its parameters are others now, the text is parsed with the types that the
- * client knows; if its rows are, the Bind fails as PostgreSQL would have it. Part of named, on its own for its size. */
+ * A server where the text was parsed again knows nothing of that: after a table was changed, or by a client with
+ * another search_path, or with a temporary table that hides one. So before a Bind goes to a server where it is not
+ * known what the statement is there, the server is asked, and the Bind waits for the answer: once for each text on
+ * each server. If it is something else, the client gets an edition of its own, which it shares with those who were
+ * told the same, parsed with the parameters' types that it knows; if the rows of that are others, they have changed,
+ * and the Bind fails as PostgreSQL would have it. Part of named, on its own for its size. */
 #ifndef PGB_TRACK_FIT_H
 #define PGB_TRACK_FIT_H
 

@@ -317,6 +317,19 @@ static struct text_marks executed_marks(const struct statements *s, const struct
         return m;
 }
 
+/* PostgreSQL's functions on large objects, whose descriptors end with the transaction: loread, lowrite and lo_... */
+static bool on_large_objects(const struct frame_piece *call)
+{
+        static const uint16_t numbers[] = {715,  764,  765,  767,  952,  953,  954,  955,  956,  957,
+                                           958,  964,  1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
+        uint32_t number = frame_payload_size(call) >= 4 ? frame_get32(frame_payload(call)) : 0;
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+                if (numbers[i] == number)
+                        return true;
+        }
+        return false;
+}
+
 static enum track_verdict look_begin(struct track_client *c, const struct track_server *t,
                                      const struct frame_piece *piece, struct track_request *out,
                                      struct error *e)
@@ -337,8 +350,9 @@ static enum track_verdict look_begin(struct track_client *c, const struct track_
         case 'P':
                 return look_text(c, t, piece, out, e);
         case 'F':
-                /* A function by its number: it may do anything that a function can. */
-                out->pins = PIN_BIT(PIN_ADVISORY);
+                /* A function by its number: most may do anything that a function can. */
+                out->pins = on_large_objects(piece) ? 0 : PIN_BIT(PIN_ADVISORY);
+                out->marks.pins = out->pins;
                 return TRACK_FORWARD;
         case 'E':
                 if (!look_names(piece, out, e))

@@ -69,9 +69,9 @@ static struct text *make(struct texts *t, size_t size, struct text_marks marks)
         return x;
 }
 
-/* How it is read (each that is read nobody knows how is another one), the parameter types as hexadecimal
- * digits, then the text: it has no NUL in it. */
-static char *key_of(const struct texts *t, const char *way, const uint8_t *body, size_t size)
+/* How it is read (each that is read nobody knows how is another one), the edition and the parameter types as
+ * hexadecimal digits, then the text: it has no NUL in it. */
+static char *key_of(const struct texts *t, const char *way, uint64_t edition, const uint8_t *body, size_t size)
 {
         struct bytes key;
         size_t text = strlen((const char *) body);
@@ -80,6 +80,8 @@ static char *key_of(const struct texts *t, const char *way, const uint8_t *body,
                 bytes_format(&key, "%s\n", way);
         else
                 bytes_format(&key, "?%llu\n", (unsigned long long) t->last);
+        if (edition)
+                bytes_format(&key, "%016llx!", (unsigned long long) edition);
         for (size_t i = text + 1; i < size; i++)
                 bytes_format(&key, "%02x", body[i]);
         bytes_append(&key, ":", 1);
@@ -112,20 +114,33 @@ bool text_read_so(const struct text *x, const char *way)
         return !x->key || (way && strncmp(x->key, way, n) == 0 && x->key[n] == '\n');
 }
 
-struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
-                         struct text_marks marks)
+static struct text *share(struct texts *t, const char *way, uint64_t edition, const uint8_t *body, size_t size,
+                          struct text_marks marks)
 {
-        OWN(free) char *key = key_of(t, way, body, size);
+        OWN(free) char *key = key_of(t, way, edition, body, size);
         struct text *x = map_get(t->shared, key);
         if (x)
                 return text_ref(x);
         x = make(t, size, marks);
         memcpy(x->body, body, size);
         x->inferred = inferred(body, size);
+        x->edition = edition != 0;
         x->key = TAKE(key);
         map_put(t->shared, x->key, x);
         t->size += 2 * size;
         return x;
+}
+
+struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
+                         struct text_marks marks)
+{
+        return share(t, way, 0, body, size, marks);
+}
+
+struct text *texts_edition(struct text *x, uint64_t told, const uint8_t *body, size_t size)
+{
+        OWN(free) char *way = own_text(x->key, strcspn(x->key, "\n"));
+        return share(x->texts, way, told ? told : 1, body, size, x->marks);
 }
 
 struct text *texts_alone(struct texts *t, struct text_marks marks)

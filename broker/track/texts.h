@@ -30,6 +30,7 @@ struct text {
         struct text_marks marks;
         char name[32];
         bool inferred;                  /* the server finds out the types of its parameters */
+        bool edition;                   /* of a text: for those who were told that it is this */
         char *key;                      /* NULL: of one client alone, on one server; it has no body */
         size_t size;
         uint8_t body[];                 /* of its Parse message, behind the name */
@@ -48,6 +49,8 @@ bool texts_asked_sequences(const struct texts *t);
  * is shared with no other Parse; the caller holds it. */
 struct text *texts_share(struct texts *t, const char *way, const uint8_t *body, size_t size,
                          struct text_marks marks);
+/* The same text, by itself for those who were told that it is this (a digest), with this body; the caller holds it. */
+struct text *texts_edition(struct text *x, uint64_t told, const uint8_t *body, size_t size);
 /* Was it read this way? One that nobody shares always was. */
 bool text_read_so(const struct text *x, const char *way);
 /* One that nobody shares. */

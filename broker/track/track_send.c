@@ -256,10 +256,9 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
                 sync_sent(c, t, TURN_CLIENT);
                 break;
         case 'F':
-                /* A function by its number: it may do anything that a function can. */
                 if (turns_heeded(&t->turns)) {
-                        pins_add(&c->pins, PIN_ADVISORY);
-                        c->pins.doubt = true;
+                        pins_add_all(&c->pins, r->marks.pins);
+                        c->pins.doubt = c->pins.doubt || r->marks.pins;
                         t->unsynced = false;
                 }
                 turns_sent(&t->turns, TURN_FUNCTION, TURN_CLIENT);

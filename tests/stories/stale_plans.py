@@ -394,6 +394,34 @@ class StalePlans(OneEnvironment):
                     each.answer()
                     holder.query("COMMIT")
 
+    def test_the_same_text_may_mean_another_table_to_each(self):
+        """By a search_path, a temporary table, or a change that was rolled back."""
+        daemon = self.table()
+        self.direct("CREATE SCHEMA other; CREATE TABLE other.t (a float4); INSERT INTO other.t VALUES (2.5)")
+        value = protocol.message("B", b"\0put\0" + b"\0\1\0\1" + b"\0\1" + b"\0\0\0\4" + struct.pack("!i", 5) + b"\0\0")
+        mine = (("SET search_path = other", "TABLE t"), ("CREATE TEMP TABLE t AS SELECT 2.5::float4 AS a", "DROP TABLE t"),
+                ("BEGIN; ALTER TABLE t ALTER a TYPE float4", "ROLLBACK"))
+        for first, last in mine:
+            with self.subTest(first):
+                one, other = self.told(daemon), self.enterContext(daemon.connect())
+                one.send(parse("INSERT INTO t VALUES ($1)", "put") + describe("S", "put") + sync())
+                one.answer()
+                other.query(first)
+                for name, sql in (("all", ALL), ("put", "INSERT INTO t VALUES ($1)")):
+                    other.send(parse(sql, name) + describe("S", name) + sync())
+                    other.answer()
+                other.query(last)
+                for _ in range(2):
+                    one.send(value + execute() + sync())
+                    one.answer()
+                    one.send(blind())
+                    self.assertEqual(one.answer().rows[-1], ("5",))
+                    if first.startswith("SET"):
+                        other.send(blind())
+                        self.assertEqual(other.answer().rows, [("2.5",)])
+                self.direct("DELETE FROM t WHERE a = 5")
+                other.close()
+
     def test_a_pipeline_waits_for_each_and_keeps_its_order(self):
         daemon = self.table(pool_size=2)
         client = self.enterContext(daemon.connect())

@@ -119,10 +119,13 @@ static void rows_that_have_changed_fail(void **state)
         (void) state;
         prepared_and_told(text);
         move();
-        run();
-        says(&s, "1");
-        describes(23, 20);
-        says(&s, "ZI");
+        for (int i = 0; i < 2; i++) {           /* the shared one, and an edition of its own */
+                run();
+                assert_int_equal(s.v, TRACK_ASK);
+                says(&s, "1");
+                describes(23, 20);
+                says(&s, "ZI");
+        }
         run();
         assert_int_equal(s.v, TRACK_FORWARD);
         on();
@@ -207,14 +210,54 @@ static void what_a_portal_gives_is_remembered_as_well(void **state)
         on();
         says(&s, "1 2 T C:SELECT_1 ZI");
         move();
-        run();
-        assert_int_equal(s.v, TRACK_ASK);
-        assert_string_equal(says(&s, "1 t n"), "sss");  /* no rows at all: another one */
-        says(&s, "ZI");
+        for (int i = 0; i < 2; i++) {
+                run();
+                assert_int_equal(s.v, TRACK_ASK);
+                assert_string_equal(says(&s, "1 t n ZI"), "ssss");      /* no rows at all: another one */
+        }
         bytes_free(&s.before);
         run();
         on();
         assert_string_equal(sent_first(&s), "B");
+}
+
+static void two_who_mean_different_things_have_an_edition_each(void **state)
+{
+        struct track_client one;
+        (void) state;
+        prepared_and_told(text);
+        one = s.c;
+        stage_client(&s, NULL);
+        lend(&s, false);
+        ask_parse(&s, "s1", text);              /* with another search_path, say */
+        ask_target(&s, 'D', 'S', "s1");
+        ask(&s, 'S');
+        says(&s, "3 1");
+        describes(20, 20);
+        says(&s, "ZI");
+        struct track_client other = s.c;
+        s.c = one;
+        lend(&s, false);
+        bytes_free(&s.before);
+        run();
+        assert_int_equal(s.v, TRACK_ASK);
+        assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT c FROM t WHERE a = $1 D S");
+        says(&s, "1");
+        describes(23, 25);
+        says(&s, "ZI");
+        for (int i = 0; i < 4; i++) {           /* in turn, and nobody asks again */
+                run();
+                assert_int_equal(s.v, TRACK_FORWARD);
+                assert_string_equal(sent_first(&s), "B");
+                on();
+                says(&s, "2 D:1 C:SELECT_1 ZI");
+                struct track_client turn = s.c;
+                s.c = other;
+                other = turn;
+                lend(&s, false);
+                bytes_free(&s.before);
+        }
+        track_client_free(&other);
 }
 
 static const char as_it_was_read[] =
@@ -301,6 +344,7 @@ int main(void)
                 TEST(outside_of_one_the_bind_gets_an_error_of_its_own),
                 TEST(who_was_told_nothing_is_not_kept_waiting),
                 TEST(what_a_portal_gives_is_remembered_as_well),
+                TEST(two_who_mean_different_things_have_an_edition_each),
                 TEST(a_text_is_parsed_as_it_was_read),
                 TEST(in_a_transaction_that_has_just_begun_as_well),
                 TEST(a_client_that_goes_leaves_a_question_and_a_server_that_can_be_used),
