@@ -14,7 +14,8 @@
 #define TOLD  "told"
 #define RESET "reset"
 #define AGAIN "set again"               /* after a RESET */
-#define MIXED "mixed"                   /* some of it was undone */
+#define PARTLY "partly set"             /* some of it was undone; it was not RESET ... */
+#define MIXED "mixed"                   /* ... it may have been */
 
 /* ---- what there is to ask ---- */
 
@@ -40,11 +41,13 @@ static bool is(const char *reason, const char *one)
 /* What both come to. */
 static const char *together(const char *before, const char *how)
 {
-        if (!before || is(how, MIXED) || (is(before, SET) && is(how, TOLD)))
+        if (!before || is(how, MIXED) || is(before, SET) || (is(before, TOLD) && !is(how, SET)))
                 return how;
+        if (is(before, PARTLY))
+                return is(how, RESET) || is(how, AGAIN) ? MIXED : before;
         if (is(before, RESET) && is(how, SET))
                 return AGAIN;
-        return is(how, RESET) && !is(before, MIXED) ? RESET : before;
+        return (is(how, RESET) || is(how, AGAIN)) && !is(before, MIXED) ? how : before;
 }
 
 static void touch(struct track_client *c, const char *name, const char *how)
@@ -62,7 +65,7 @@ void audit_touch(struct track_client *c, const char *name, bool reset)
         static const char *const characteristics[] = {"default_transaction_isolation",
                                                       "default_transaction_read_only",
                                                       "default_transaction_deferrable"};
-        const char *how = reset ? RESET : SET;
+        const char *how = reset ? RESET : c->reset_all ? AGAIN : SET;
         /* Of the transaction alone, or refused; with the one the role is another. */
         if (strcmp(name, "session_authorization") == 0)
                 name = "role";
@@ -92,9 +95,18 @@ void audit_encoding(struct track_client *c)
         }
 }
 
-void audit_touch_all(struct track_client *c)
+void audit_touch_all(struct track_client *c, bool last)
 {
+        size_t at = 0;
+        const char *name, *how;
+        struct settings *before = settings_ref(c->touched);
+        while (settings_next(before, &at, &name, &how)) {
+                if (is(how, AGAIN))
+                        touch(c, name, RESET);
+        }
+        settings_unref(before);
         c->reset_all = true;
+        c->reset_unsure = c->reset_unsure || !last;
 }
 
 /* RESET ALL may have changed what is the client's own, unless it has SET nothing of it and the server
@@ -107,7 +119,7 @@ static void touch_those(struct track_client *c, const struct track_server *t,
         while (settings_next(set, &at, &name, &value)) {
                 const char *reported = settings_get(t->reported, name);
                 bool as_it_was = reported && !settings_get(c->own, name) && strcmp(reported, value) == 0;
-                if (restore_settable(name) && !as_it_was)
+                if (restore_settable(name) && !is(name, "role") && !as_it_was && !is(settings_get(c->touched, name), AGAIN))
                         touch(c, name, RESET);
         }
 }
@@ -149,18 +161,19 @@ void audit_lead_back(struct track_client *c, const struct track_server *t, struc
 static void mix(struct track_client *c)
 {
         size_t at = 0;
-        const char *name, *value;
+        const char *name, *how;
         struct settings *all = settings_ref(c->touched);
-        while (settings_next(all, &at, &name, &value))
-                touch(c, name, MIXED);
+        while (settings_next(all, &at, &name, &how))
+                touch(c, name, is(how, RESET) || is(how, AGAIN) ? MIXED : PARTLY);
         settings_unref(all);
 }
 
 void audit_settle(struct track_client *c, const struct track_server *t, bool sure)
 {
         touch_all(c, t);
-        if (!sure)
+        if (!sure || c->reset_unsure)
                 mix(c);
+        c->reset_unsure = false;
         if (c->pins.kinds & PIN_BIT(PIN_SET))
                 pins_found(&c->pins, PIN_SET);
 }
@@ -264,23 +277,41 @@ static const char *source_of(const char *sources, const char *name, size_t *leng
         return NULL;
 }
 
-/* Of the role, and of a parameter that no library has defined, the server does not tell: it was RESET if that is
- * what was said last, or if it is nothing, unless this is what the client had before something was undone. */
+/* "" and no role are nothing. */
+static bool is_nothing(const char *name, const char *value)
+{
+        return is(value, is(name, "role") ? "none" : "");
+}
+
+/* Of the role, and of a parameter that no library has defined, the server does not tell. It was RESET if it is
+ * nothing, unless the client has said so, or had it so before something was undone; and if that was said last where
+ * there is a start to lead back to, for all may have a value of their own in this database. */
 static bool was_set(const struct track_client *c, const char *how, const char *sources, const char *name, const char *value)
 {
         size_t length = 0;
         const char *source = source_of(sources, name, &length), *wanted = settings_get(c->wanted, name);
+        bool started = settings_get(c->startup, name);
         if (source)
                 return length == 7 && strncmp(source, "session", 7) == 0;
-        if (is(how, RESET))
-                return false;
-        return !is(value, is(name, "role") ? "none" : "") || (is(how, MIXED) && is(wanted, value));
+        if (!is_nothing(name, value))
+                return is(name, "role") || !is(how, RESET) || !started;
+        return (is(how, PARTLY) && started) || (is(how, MIXED) && is(wanted, value));
 }
 
 /* NULL is NULL. */
 static char *column_text(const char *column, int32_t length)
 {
         return length < 0 ? NULL : own_text(column, (size_t) length);
+}
+
+/* What the server has of it is led back for the next one, if that may be more than its own. */
+static void back(struct track_client *c, struct track_server *t, const char *sources, const char *name, const char *value,
+                 struct bytes *extra)
+{
+        size_t length;
+        restore_back(c, t, name, extra);
+        if (value && !source_of(sources, name, &length) && !is_nothing(name, value))
+                settings_put(&t->applied, name, value);
 }
 
 static void take_values(struct track_client *c, struct track_server *t, const char **column,
@@ -294,7 +325,7 @@ static void take_values(struct track_client *c, struct track_server *t, const ch
                 if (value && (strcmp(how, SET) == 0 || was_set(c, how, sources, name, value)))
                         restore_keep(c, t, name, value);
                 else
-                        restore_back(c, t, name, extra);
+                        back(c, t, sources, name, value, extra);
         }
 }
 

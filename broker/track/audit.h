@@ -21,8 +21,8 @@ bool audit_leads_back(const struct track_client *c);
 void audit_lead_back(struct track_client *c, const struct track_server *t, struct bytes *sql);
 /* The client_encoding is about to be another one: what is wanted and not ASCII is known in the old one. */
 void audit_encoding(struct track_client *c);
-/* ... all of them: RESET ALL, DISCARD ALL. */
-void audit_touch_all(struct track_client *c);
+/* ... all of them: RESET ALL, DISCARD ALL. `last`: behind what was touched so far, else it may have been before. */
+void audit_touch_all(struct track_client *c, bool last);
 /* The server is quiet. `sure`: nothing failed and nothing was rolled back. */
 void audit_settle(struct track_client *c, const struct track_server *t, bool sure);
 /* Is there something that was not asked, or not answered yet? */

@@ -59,6 +59,13 @@ static void reread(struct track_client *c, const char *name)
         c->rereads = c->rereads || !name || reading_depends(name);
 }
 
+/* A RESET of it, or DISCARD ALL; RESET ALL leaves it. */
+static void discard_role(struct track_client *c)
+{
+        if (restore_own(c, "role") || settings_get(c->touched, "role"))
+                audit_touch(c, "role", true);
+}
+
 /* Something of this may happen, in an order and with names that aren't known. */
 static void apply_marks(struct track_client *c, const struct settings *reported,
                         const struct text_marks *m, bool executed)
@@ -72,8 +79,10 @@ static void apply_marks(struct track_client *c, const struct settings *reported,
                 set(c, reported, name);
         if (m->effects & (SETS | RESETS | EFFECT(SET_LOCAL)))
                 c->rereads = true;
-        if (m->effects & RESETS)
-                audit_touch_all(c);
+        if (m->effects & RESETS) {
+                audit_touch_all(c, false);
+                discard_role(c);
+        }
         if (m->effects & (EFFECT(DISCARD_ALL) | EFFECT(DEALLOCATE)))
                 c->statements.barrier = c->statements.dropping = c->statements.soiling = true;
         c->pins.doubt = c->pins.doubt || m->effects & RESETS;
@@ -95,8 +104,10 @@ static void deallocate(struct statements *s, const char *name)
 static void apply_ending(struct finding *f, enum sql_effect effect, const char *name)
 {
         struct track_client *c = f->c;
-        if (effect == SQL_DISCARD_ALL)
+        if (effect == SQL_DISCARD_ALL) {
                 statements_bar(&c->statements);
+                discard_role(c);
+        }
         if (!f->certain && ENDINGS & 1u << effect) {
                 apply_marks(c, f->reported, &(struct text_marks){.effects = 1u << effect}, true);
                 return;
@@ -105,7 +116,7 @@ static void apply_ending(struct finding *f, enum sql_effect effect, const char *
         if (effect == SQL_RESET)
                 audit_touch(c, name, true);
         else if (RESETS & 1u << effect)
-                audit_touch_all(c);
+                audit_touch_all(c, true);
         else if (effect == SQL_DEALLOCATE)
                 deallocate(&c->statements, name);
         else if (effect == SQL_EXECUTE)
@@ -317,19 +328,6 @@ static struct text_marks executed_marks(const struct statements *s, const struct
         return m;
 }
 
-/* PostgreSQL's functions on large objects, whose descriptors end with the transaction: loread, lowrite and lo_... */
-static bool on_large_objects(const struct frame_piece *call)
-{
-        static const uint16_t numbers[] = {715,  764,  765,  767,  952,  953,  954,  955,  956,  957,
-                                           958,  964,  1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
-        uint32_t number = frame_payload_size(call) >= 4 ? frame_get32(frame_payload(call)) : 0;
-        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-                if (numbers[i] == number)
-                        return true;
-        }
-        return false;
-}
-
 static enum track_verdict look_begin(struct track_client *c, const struct track_server *t,
                                      const struct frame_piece *piece, struct track_request *out,
                                      struct error *e)
@@ -351,7 +349,7 @@ static enum track_verdict look_begin(struct track_client *c, const struct track_
                 return look_text(c, t, piece, out, e);
         case 'F':
                 /* A function by its number: most may do anything that a function can. */
-                out->pins = on_large_objects(piece) ? 0 : PIN_BIT(PIN_ADVISORY);
+                out->pins = request_on_large_object(frame_payload(piece), frame_payload_size(piece)) ? 0 : PIN_BIT(PIN_ADVISORY);
                 out->marks.pins = out->pins;
                 return TRACK_FORWARD;
         case 'E':

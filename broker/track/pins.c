@@ -163,6 +163,8 @@ static void forget_query(struct pins *p)
 
 void pins_settle(struct pins *p, enum pins_outcome outcome)
 {
+        if (outcome == PINS_UNDONE && p->ended & EFFECT(CALL))
+                outcome = PINS_MIXED;           /* it may have committed */
         if (outcome == PINS_DONE)
                 p->kinds &= ~p->reset_kinds;
         else if (outcome == PINS_UNDONE)

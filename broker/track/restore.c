@@ -90,6 +90,35 @@ static bool in_doubt(const struct track_client *c, const char *name)
         return settings_get(c->touched, name) || settings_get(c->asked, name);
 }
 
+static bool stays(const struct track_client *c, const char *name, bool kept)
+{
+        return is_role(name) || restore_own(c, name) || (kept && in_doubt(c, name));
+}
+
+/* May the RESET of what is not this client's be refused? A role that had more rights may have SET it, and a library
+ * may have been loaded that does not know it. RESET ALL never is. */
+static bool may_be_refused(const struct track_client *c, const struct track_server *t)
+{
+        size_t at = 0;
+        const char *name, *value;
+        while (settings_next(t->applied, &at, &name, &value)) {
+                if (!stays(c, name, false) && (t->roles || strchr(name, '.')))
+                        return true;
+        }
+        return false;
+}
+
+static void undo_all(const struct track_client *c, struct track_server *t, struct bytes *sql)
+{
+        OWN(free) char *role = settings_get(t->applied, "role") ? own_string(settings_get(t->applied, "role")) : NULL;
+        bytes_text(sql, "RESET ALL; ");
+        bytes_text(sql, c->trying ? "" : or_else);
+        settings_clear(&t->applied);
+        if (role)
+                settings_put(&t->applied, "role", role);
+        t->roles = role != NULL;
+}
+
 /* What was SET for the last client, or by it, and is not this one's. `kept`: there was no other. */
 static void undo_applied(struct track_client *c, struct track_server *t, bool kept, struct bytes *sql)
 {
@@ -97,7 +126,7 @@ static void undo_applied(struct track_client *c, struct track_server *t, bool ke
         const char *name, *value;
         struct settings *before = settings_ref(t->applied);
         while (settings_next(before, &at, &name, &value)) {
-                if (is_role(name) || restore_own(c, name) || (kept && in_doubt(c, name)))
+                if (stays(c, name, kept))
                         continue;
                 append_reset(sql, name);
                 if (!c->trying && strcasecmp(name, EXIT_ON_ERROR) == 0)
@@ -147,6 +176,7 @@ static void align_role(struct track_client *c, struct track_server *t, const str
         if (wanted && (!applied || strcmp(applied, wanted) != 0)) {
                 restore_append_set(sql, "role", wanted);
                 settings_put(&t->applied, "role", wanted);
+                t->roles = true;
         }
 }
 
@@ -221,10 +251,14 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
                 bytes_text(&head, reset_others);
                 settings_clear(&t->applied);
                 prepared_clear(&t->prepared);
-                t->soiled = t->foreign_sequences = false;
+                t->soiled = t->foreign_sequences = t->roles = false;
         }
-        undo_applied(c, t, from == RESTORE_KEPT, &others);
-        apply_wanted(c, t, reset, &others);
+        bool all = from == RESTORE_SHARED && may_be_refused(c, t);
+        if (all)
+                undo_all(c, t, &others);
+        else
+                undo_applied(c, t, from == RESTORE_KEPT, &others);
+        apply_wanted(c, t, reset || all, &others);
         align_role(c, t, &others, &sql);
         bool sent = reset || bytes_length(&sql);
         if (needs_encoding(c, t, reset, &sql)) {
@@ -264,7 +298,7 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         restore_send(t, &sql, TURN_CLEAN, out);
         restore_forget(t);
         prepared_clear(&t->prepared);
-        t->soiled = t->foreign_sequences = false;
+        t->soiled = t->foreign_sequences = t->roles = false;
 }
 
 void restore_forget(struct track_server *t)
@@ -313,6 +347,7 @@ void restore_keep(struct track_client *c, struct track_server *t, const char *na
         want(c, name, value);
         settings_put(&c->own, name, "");
         settings_put(&t->applied, name, value);
+        t->roles = t->roles || is_role(name);
         if (agreed)
                 align(c, t);
 }

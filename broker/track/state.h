@@ -44,6 +44,7 @@ struct track_server {
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool inside;                    /* a client's message was sent in part */
         bool rereading;                 /* texts are read in another way for a moment, for the broker's own Parse */
+        bool roles;                     /* some role may have SET what the login may not RESET */
         bool foreign_sequences;         /* currval() and lastval() may tell what another client had */
         bool restore_failed;            /* a reset or SET of the broker's own was refused ... */
         struct error *restore_reason;   /* ... with these words of the server; NULL = not yet */
@@ -76,7 +77,8 @@ struct track_client {
         struct settings *touched;       /* parameters to ask the server about: "set"; "told" if it reported
                                            them unasked; "reset" if they may lead back to the start */
         struct settings *asked;         /* those that it is being asked about now */
-        bool reset_all;                 /* RESET ALL or DISCARD ALL was sent: any may lead back */
+        bool reset_all, reset_unsure;   /* RESET ALL or DISCARD ALL was sent: any may lead back; it may have been
+                                           before what was SET */
         enum track_check {
                 CHECK_NONE,
                 CHECK_ASKED,            /* the server is asked what `checked` takes and gives: see fit.h ... */

@@ -43,8 +43,7 @@ struct statements {
         size_t shared;                  /* bytes of the others' texts */
         struct deallocated *deallocated;        /* NULL: none */
         bool barrier;                   /* DEALLOCATE ALL or DISCARD ALL was sent, and is not answered */
-        bool dropping;                  /* what is sent now does one of these */
-        bool soiling;                   /* it may DEALLOCATE one of the broker's own */
+        bool dropping, soiling;         /* what is sent now does one of these; may, to one of the broker's own */
         uint32_t dropped;               /* the server's batch in which it was */
         uint32_t barriers;              /* how often */
         struct text_marks named;   /* of all named statements together, PREPAREd ones, too */
@@ -93,7 +92,7 @@ void statements_doubt(struct statements *s);
 struct text *statements_put(struct statements *s, const char *name, struct text *x);
 /* What the client was told of it is the caller's now; NULL: nothing. */
 struct told_shape *statements_untold(struct statements *s, const char *name);
-/* Forgets the name if it means nothing and nothing of it is pending. */
+/* Forgets the name if it means nothing, and nothing of it is pending. */
 void statements_tidy(struct statements *s, const char *name);
 /* DEALLOCATE ALL is sent: what follows in the same batch is only looked at if it was done. */
 static inline void statements_bar(struct statements *s)

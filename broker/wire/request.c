@@ -75,3 +75,15 @@ enum frame_verdict request_query(const uint8_t *p, size_t n, bool partial, const
         *size = partial ? n : n - 1;
         return FRAME_READY;
 }
+
+bool request_on_large_object(const uint8_t *p, size_t n)
+{
+        static const uint16_t numbers[] = {715,  764,  765,  767,  952,  953,  954,  955,  956,  957,
+                                           958,  964,  1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
+        uint32_t number = n >= 4 ? frame_get32(p) : 0;
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+                if (numbers[i] == number)
+                        return true;
+        }
+        return false;
+}

@@ -41,4 +41,8 @@ enum frame_verdict request_execute(const uint8_t *p, size_t n, struct request_ex
 enum frame_verdict request_query(const uint8_t *p, size_t n, bool partial, const char **sql,
                                  size_t *size);
 
+/* A FunctionCall, or the beginning of one: is it of loread(), lowrite() or one of the lo_...(), whose descriptors end
+ * with the transaction? By their numbers in pg_proc. */
+bool request_on_large_object(const uint8_t *p, size_t n);
+
 #endif

@@ -10,7 +10,7 @@
 #define SQLNAMES_2(X) X(AS, "as") X(DO, "do") X(OR, "or") X(TO, "to")
 #define SQLNAMES_3(X) X(ALL, "all") X(END, "end") X(FOR, "for") X(SET, "set") X(XML, "xml")
 #define SQLNAMES_4(X)                                                                              \
-        X(COPY, "copy") X(DROP, "drop") X(HOLD, "hold") X(INTO, "into") X(LOAD, "load")            \
+        X(CALL, "call") X(COPY, "copy") X(DROP, "drop") X(HOLD, "hold") X(INTO, "into") X(LOAD, "load")            \
         X(ROLE, "role") X(TEMP, "temp") X(TIME, "time") X(TRUE, "true") X(WITH, "with")            \
         X(ZONE, "zone")
 #define SQLNAMES_5(X)                                                                              \

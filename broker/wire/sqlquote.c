@@ -75,7 +75,7 @@ static bool inner_mark(struct sqlquote *q, char c)
 void sqlquote_string(struct sqlquote *q, bool escapes, bool plain)
 {
         q->escapes = escapes;
-        q->plain = plain && !escapes;
+        q->plain = plain;
         q->body = q->kept = 0;
         move(q, STRING);
 }
@@ -149,11 +149,12 @@ static bool in_string(struct sqlquote *q)
                         return false;
         }
         char c = *q->at;
-        if (c == '\'' || (c == '\\' && q->escapes))
-                return flush_inner(q) || move(q, c == '\'' ? QUOTE : ESCAPE);
-        if (q->escapes && is_lead(q, c))
-                return flush_inner(q) || move(q, TRAIL);
-        return take_inner(q);
+        if (c == '\'')
+                return flush_inner(q) || move(q, QUOTE);
+        if (!q->escapes || (c != '\\' && !is_lead(q, c)))
+                return take_inner(q);
+        q->plain = false;
+        return flush_inner(q) || move(q, c == '\\' ? ESCAPE : TRAIL);
 }
 
 /* Behind a backslash. Of the escapes, those for layout hide nothing; \123, \x41, \u0041 may. */

@@ -43,8 +43,7 @@ static const struct {
 } openings[SQLNAME_COUNT] = {
 #define FOUND(effect) SQL_##effect + 1, REST, 0
         [SQLNAME_BEGIN] = {FOUND(BEGIN)}, [SQLNAME_START] = {FOUND(BEGIN)},
-        [SQLNAME_CLOSE] = {FOUND(CLOSE)},
-        [SQLNAME_COPY] = {FOUND(COPY)},
+        [SQLNAME_CALL] = {FOUND(CALL)}, [SQLNAME_CLOSE] = {FOUND(CLOSE)}, [SQLNAME_COPY] = {FOUND(COPY)},
         [SQLNAME_DROP] = {FOUND(DROP)},
         [SQLNAME_EXECUTE] = {FOUND(EXECUTE)},
         [SQLNAME_LISTEN] = {FOUND(LISTEN)},
@@ -56,7 +55,7 @@ static const struct {
         [SQLNAME_DEALLOCATE] = {0, DEALLOCATE, 0},
         [SQLNAME_DECLARE] = {0, DECLARE, 0},
         [SQLNAME_DISCARD] = {0, DISCARD, 0},
-        [SQLNAME_DO] = {0, BLOCK, 0},
+        [SQLNAME_DO] = {SQL_CALL + 1, BLOCK, 0},
         [SQLNAME_EXPLAIN] = {0, EXPLAIN, 0},
         [SQLNAME_PREPARE] = {0, PREPARE, 0},
         [SQLNAME_RESET] = {0, PARAMETER, 0},
@@ -76,7 +75,7 @@ static void step_first(struct sqlword *w, const struct sqltoken *t)
         }
         if (openings[w->name_id].found)
                 found(w, openings[w->name_id].found - 1, NULL);
-        else if (openings[w->name_id].state)
+        if (openings[w->name_id].state)
                 w->state = openings[w->name_id].state;
         w->pending = openings[w->name_id].pending;
         if (w->state == PARAMETER)

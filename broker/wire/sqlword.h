@@ -38,6 +38,7 @@
         X(CURRVAL, "currval, lastval: what the session has had of sequences")                      \
         X(DROP, "DROP of anything: temporary objects may be gone")                                 \
         X(BACKUP, "pg_backup_start, a temporary replication slot: bound to the session")           \
+        X(CALL, "CALL, DO: transactions may have ended within")                                    \
         X(BEGIN, "BEGIN, START TRANSACTION")                                                       \
         X(COMMIT, "COMMIT, END, PREPARE TRANSACTION")                                              \
         X(ROLLBACK, "ROLLBACK, ABORT (also TO SAVEPOINT)")                                         \

@@ -295,6 +295,28 @@ class Sequences(story.Story):
                     self.assertEqual(int(client.query(self.LASTVAL).value()), mine)
 
 
+class Blocks(story.Story):
+    """A DO block or a procedure may commit, and fail behind that: what it has brought is there, for one client."""
+
+    KINDS = (("PERFORM set_config('my.' || 'word', 'mine', false)", "SELECT current_setting('my.word', true)", "set_config()"),
+             ("CREATE TEMP TABLE mine (n int)", "SELECT to_regclass('pg_temp.mine')::text", "temporary object"),
+             ("LISTEN mine", "SELECT max(c) FROM pg_listening_channels() AS c", "LISTEN"))
+
+    def test_what_a_block_has_committed_pins_though_it_fails(self):
+        with World(self.server) as world:
+            world.add("prod", pool={"pool_size": 1})
+            daemon = self.watch(world.start())
+            for sql, look, reason in self.KINDS:
+                with self.subTest(reason):
+                    with daemon.connect() as one:
+                        one.send(protocol.query(f"DO $$ BEGIN {sql}; COMMIT; PERFORM 1/0; END $$"))
+                        self.assertEqual(one.collect().error.sqlstate, "22012")
+                        self.assertEqual(one.query(look).value(), "mine")
+                        self.assertEqual([pin["reason"] for pin in daemon.show("PINS")], [reason])
+                    with daemon.connect() as other:
+                        self.assertIn(other.query(look).value(), (None, ""))
+
+
 class BetweenUids(story.Story):
     """One server that passes from one uid to the other is fully reset, whatever was hidden in functions."""
 

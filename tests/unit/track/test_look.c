@@ -116,6 +116,8 @@ static void what_a_text_would_pin_is_known_without_a_server(void **state)
         assert_int_equal(s.q.pins, PIN_BIT(PIN_LISTEN));
         looked('F', "\0\0\0\1\0\0\0\0\0", 10);
         assert_int_equal(s.q.pins, PIN_BIT(PIN_ADVISORY));
+        looked('F', "\0\0\3\270\0\0\0\0\0", 10);       /* lo_open() */
+        assert_int_equal(s.q.pins, 0);
 }
 
 static void parameters_pin_nobody(void **state)

@@ -89,7 +89,7 @@ static void the_role_goes_before_all_others_and_comes_behind_them(void **state)
         track_client_free(&s.c);
         stage_client(&s, (const char *[]){"role", "r", NULL});
         lend(&s, false);
-        assert_string_equal(sent_first(&s), "Q:RESET \"role\"; RESET \"jit\"; SET \"role\" = 'r'; ");
+        assert_string_equal(sent_first(&s), "Q:RESET \"role\"; RESET ALL; SET \"role\" = 'r'; ");
         says(&s, "C:RESET C:RESET C:SET ZI");
         lend(&s, false);
         assert_string_equal(sent_first(&s), "");
@@ -97,6 +97,19 @@ static void the_role_goes_before_all_others_and_comes_behind_them(void **state)
         stage_client(&s, NULL);
         lend(&s, false);
         assert_string_equal(sent_first(&s), "Q:RESET \"role\"; ");
+}
+
+static void what_may_not_be_reset_by_itself_is_reset_with_all(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"my.word", "one", "work_mem", "1MB", NULL});
+        lend(&s, false);
+        says(&s, "C:SET C:SET ZI");
+        sent_first(&s);
+        track_client_free(&s.c);
+        stage_client(&s, (const char *[]){"work_mem", "1MB", "TimeZone", "Asia/Tokyo", NULL});
+        lend(&s, false);
+        assert_string_equal(sent_first(&s), "Q:RESET ALL; SET \"TimeZone\" = 'Asia/Tokyo'; SET \"work_mem\" = '1MB'; ");
 }
 
 static void values_are_quoted(void **state)
@@ -361,6 +374,7 @@ int main(void)
                 TEST(what_is_not_ascii_comes_behind_its_encoding),
                 TEST(what_was_set_for_one_client_is_reset_for_the_next),
                 TEST(the_role_goes_before_all_others_and_comes_behind_them),
+                TEST(what_may_not_be_reset_by_itself_is_reset_with_all),
                 TEST(values_are_quoted),
                 TEST(an_empty_application_name_is_a_value),
                 TEST(lists_of_names_go_through_set_config),

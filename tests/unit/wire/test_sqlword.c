@@ -82,7 +82,7 @@ static void plain_queries_have_no_effects(void **state)
               {"SHOW work_mem; SHOW ALL", ""}, {"SELECT count(*) FROM pg_locks", ""},
               {"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pg_temp%'", ""},
               {"NOTIFY x, 'y'", ""}, {"LOCK TABLE t", ""}, {"SELECT $1, $2::text", ""},
-              {"VALUES (1), (2)", ""}, {"TABLE t", ""}, {"CALL p(1)", ""});
+              {"VALUES (1), (2)", ""}, {"TABLE t", ""}, {"CALL p(1)", "CALL"});
 }
 
 static void set_names_its_parameter(void **state)
@@ -177,7 +177,7 @@ static void set_config_is_local_only_when_it_plainly_says_so(void **state)
         CHECK({"UPDATE pg_settings SET setting = 1", "SET_CONFIG"},
               {"EXPLAIN ANALYZE UPDATE ONLY pg_catalog . \"pg_settings\" SET setting = 1", "SET_CONFIG"},
               {"WITH x AS (SELECT 1) UPDATE /* */ PG_SETTINGS AS s SET setting = 1", "SET_CONFIG"},
-              {"DO 'BEGIN UPDATE pg_settings SET setting = 1; END'", "SET_CONFIG SET:setting"},
+              {"DO 'BEGIN UPDATE pg_settings SET setting = 1; END'", "CALL SET_CONFIG SET:setting"},
               {"UPDATE t SET a = (SELECT setting FROM pg_settings)", ""},
               {"SELECT * FROM pg_settings", ""}, {"UPDATE pg_settings2 SET a = 1", ""});
         CHECK({"SELECT set_config('a', 'b', false)", "SET_CONFIG:a"},
@@ -415,27 +415,27 @@ static void semicolons_count_at_the_statement_s_level_only(void **state)
 static void blocks_are_searched_for_words(void **state)
 {
         (void) state;
-        CHECK({"DO $$ BEGIN SET x = 1; END $$", "SET:x"},
-              {"DO LANGUAGE plpgsql $a$ BEGIN LISTEN y; END $a$; LISTEN z", "LISTEN LISTEN"},
-              {"DO 'BEGIN EXECUTE ''SET work_mem = 1''; END'", "SET:work_mem"},
-              {"DO $$ BEGIN EXECUTE 'SET ' || x || '=1'; END $$", "SET_CONFIG"},
-              {"DO $$ BEGIN EXECUTE format('SET %I = 1', y); END $$", "SET_CONFIG"},
-              {"DO $$ BEGIN SET LOCAL x = 1; END $$", "SET_LOCAL:x"},
-              {"DO $$ BEGIN SET x TO DEFAULT; RESET ALL; END $$", "SET:x"},
-              {"DO $$ BEGIN CREATE TEMP TABLE t (); END $$", "TEMP"},
+        CHECK({"DO $$ BEGIN SET x = 1; END $$", "CALL SET:x"},
+              {"DO LANGUAGE plpgsql $a$ BEGIN LISTEN y; END $a$; LISTEN z", "CALL LISTEN LISTEN"},
+              {"DO 'BEGIN EXECUTE ''SET work_mem = 1''; END'", "CALL SET:work_mem"},
+              {"DO $$ BEGIN EXECUTE 'SET ' || x || '=1'; END $$", "CALL SET_CONFIG"},
+              {"DO $$ BEGIN EXECUTE format('SET %I = 1', y); END $$", "CALL SET_CONFIG"},
+              {"DO $$ BEGIN SET LOCAL x = 1; END $$", "CALL SET_LOCAL:x"},
+              {"DO $$ BEGIN SET x TO DEFAULT; RESET ALL; END $$", "CALL SET:x"},
+              {"DO $$ BEGIN CREATE TEMP TABLE t (); END $$", "CALL TEMP"},
               {"DO $$ BEGIN PERFORM nextval('s'), pg_advisory_lock(1); END $$",
-               "SEQUENCE ADVISORY"},
-              {"DO $$ BEGIN PERFORM set_config('a', 'b', true); END $$", "SET_CONFIG"},
-              {"DO E'BEGIN\\n \\x53ET x = 1; END'", "SET_CONFIG"},
-              {"DO E'BEGIN\\n NULL;\\tEND'", ""}, {"DO U&'BEGIN NULL; END'", "SET_CONFIG"},
-              {"DO 'BEGIN S'\n'ET x = 1; END'", "SET_CONFIG"},
+               "CALL SEQUENCE ADVISORY"},
+              {"DO $$ BEGIN PERFORM set_config('a', 'b', true); END $$", "CALL SET_CONFIG"},
+              {"DO E'BEGIN\\n \\x53ET x = 1; END'", "CALL SET_CONFIG"},
+              {"DO E'BEGIN\\n NULL;\\tEND'", "CALL"}, {"DO U&'BEGIN NULL; END'", "CALL SET_CONFIG"},
+              {"DO 'BEGIN S'\n'ET x = 1; END'", "CALL SET_CONFIG"},
               {"DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'; END $$",
-               "HOLD_CURSOR"},
-              {"DO $$ BEGIN LOAD 'x'; EXECUTE 'PREPARE p AS SELECT 1'; END $$", "LOAD PREPARE"},
-              {"DO $$ BEGIN UPDATE t SET a = 1; END $$", "SET:a"},
-              {"DO $$ BEGIN NULL; END $$; SELECT 'LISTEN x'", ""},
-              {"DO $s$ x$set y = 1 $s$", "SET:y"}, {"DO $$ SET", "SET_CONFIG"},
-              {"DO $$ pg_temp.f $$", "TEMP TEMP"}, {"DO 'SET x'", "SET_CONFIG"});
+               "CALL HOLD_CURSOR"},
+              {"DO $$ BEGIN LOAD 'x'; EXECUTE 'PREPARE p AS SELECT 1'; END $$", "CALL LOAD PREPARE"},
+              {"DO $$ BEGIN UPDATE t SET a = 1; END $$", "CALL SET:a"},
+              {"DO $$ BEGIN NULL; END $$; SELECT 'LISTEN x'", "CALL"},
+              {"DO $s$ x$set y = 1 $s$", "CALL SET:y"}, {"DO $$ SET", "CALL SET_CONFIG"},
+              {"DO $$ pg_temp.f $$", "CALL TEMP TEMP"}, {"DO 'SET x'", "CALL SET_CONFIG"});
 }
 
 static void backslashes_escape_where_strings_do_not_conform(void **state)
@@ -449,7 +449,9 @@ static void backslashes_escape_where_strings_do_not_conform(void **state)
                 {"SELECT N'a\\'; LISTEN x'", ""},
                 {"SELECT $$\\$$; LISTEN x", "LISTEN"},
                 {"SELECT \"\\\"; LISTEN x", "LISTEN"},
-                {"SELECT set_config('a', 'b', 'true')", "SET_CONFIG"},
+                {"SELECT set_config('a', 'b', 'true')", "SET_LOCAL:a"},
+                {"SELECT set_config('a\\b', 'b', false)", "SET_CONFIG"},
+                {"SELECT set_config('a', 'b', false)", "SET_CONFIG:a"},
         };
         check(table, sizeof table / sizeof table[0], true);
 }
