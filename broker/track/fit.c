@@ -71,7 +71,7 @@ static bool reads_otherwise(const struct track_client *c, const struct track_ser
 {
         const struct statement *s = statements_find(&c->statements, name);
         const struct text *x = statements_meant(&c->statements, s);
-        if (!x || !x->key || s->pending || !track_fresh(c, t))
+        if (!x || !x->key || s->pending)
                 return false;
         if (s->told ? judge(t, s, x) != NOT_KNOWN : again_usable(t, x, s->since) != NULL)
                 return false;
@@ -90,7 +90,14 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
                 return false;           /* it will fail, or is skipped */
         const char *name = name_of(bind);
         enum fit fit = judge_name(c, t, name);
-        return fit == ANOTHERS || (!was_asked(c, name) && (fit == NOT_KNOWN || reads_otherwise(c, t, name)));
+        if (fit == ANOTHERS)
+                return true;
+        return !was_asked(c, name) && (fit == NOT_KNOWN || (track_fresh(c, t) && reads_otherwise(c, t, name)));
+}
+
+bool fit_must_wait(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind)
+{
+        return !track_fresh(c, t) && !t->unsynced && turns_heeded(&t->turns) && reads_otherwise(c, t, name_of(bind));
 }
 
 /* The same text for who was told the same, with the types of its parameters. */
@@ -167,7 +174,7 @@ static void ask_as_read(struct track_client *c, struct track_server *t, struct t
 void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out)
 {
         const char *name = name_of(bind);
-        bool otherwise = reads_otherwise(c, t, name);
+        bool otherwise = track_fresh(c, t) && reads_otherwise(c, t, name);
         uint64_t since = statements_find(&c->statements, name)->since;
         struct text *x = otherwise ? statements_meaning(&c->statements, name) : bring_meant(c, t, name, &since);
         if (judge_name(c, t, name) == ANOTHERS)

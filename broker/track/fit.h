@@ -15,6 +15,8 @@
 
 /* Must the server be asked before this Bind is sent? */
 bool fit_must_ask(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind);
+/* Must it wait for what was sent before, so that it can be asked then? */
+bool fit_must_wait(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind);
 /* Appends the question: c->check is ASKED then, else offer the Bind again. */
 void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out);
 /* The name is bound, which means `x` since `since`, see bring_meant(): brings it. False: it is not what the client

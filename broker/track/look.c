@@ -62,7 +62,7 @@ static void reread(struct track_client *c, const char *name)
 /* A RESET of it, or DISCARD ALL; RESET ALL leaves it. */
 static void discard_role(struct track_client *c)
 {
-        if (restore_own(c, "role") || settings_get(c->touched, "role"))
+        if (restore_own(c, "role") || settings_get(c->touched, "role") || settings_get(c->asked, "role"))
                 audit_touch(c, "role", true);
 }
 
@@ -369,12 +369,14 @@ static bool must_await(const struct track_client *c, const struct track_server *
                        const struct track_request *r, const struct frame_piece *piece)
 {
         const struct statements *s = &c->statements;
-        bool deallocates = r->marks.effects & EFFECT(DEALLOCATE);
-        if (!(r->unnamed || r->named || deallocates) || !turns_will_end(&t->turns))
+        bool names = r->marks.effects & (NAMING | EFFECT(DEALLOCATE));
+        if (!(r->unnamed || r->named || names) || !turns_will_end(&t->turns))
                 return false;
-        if (deallocates && r->type != 'P')
+        if (names && r->type != 'P')
                 return named_changing(c, t);
         if (r->named && r->type == 'P' && c->rereads && c->asked)
+                return true;
+        if (r->named && r->type == 'B' && fit_must_wait(c, t, piece))
                 return true;
         return r->named ? named_unsettled(c, t, piece)
                         : (r->type == 'B' || r->type == 'D') && s->hoped && !s->here;

@@ -79,8 +79,10 @@ void prepared_doubt(struct prepared *p)
 {
         size_t at = 0;
         void *one;
-        while (p->there && map_next(p->there, &at, NULL, &one))
+        while (p->there && map_next(p->there, &at, NULL, &one)) {
                 ((struct prepared_one *) one)->proved = 0;
+                ((struct prepared_one *) one)->shape = (struct shape){0};
+        }
 }
 
 void prepared_clear(struct prepared *p)

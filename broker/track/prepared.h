@@ -56,7 +56,7 @@ struct prepared_one *prepared_add(struct prepared *p, struct text *x);
 void prepared_remove(struct prepared *p, struct prepared_one *one);
 /* The one to close for room, NULL: there is room, or all are in use. */
 struct prepared_one *prepared_oldest(const struct prepared *p);
-/* A table has changed under one of them, nobody knows which. */
+/* A table has changed under one of them, or is hidden by another, nobody knows which. */
 void prepared_doubt(struct prepared *p);
 /* A change was skipped: what was there before has not proved more, up to the first from the `i`th on that parses it. */
 void prepared_unproved(struct prepared *p, uint32_t i, const struct prepared_change *ch);

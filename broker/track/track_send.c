@@ -204,8 +204,8 @@ static void see_sequences(struct track_client *c, struct track_server *t, const 
         t->foreign_sequences = false;
 }
 
-size_t track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
-                  const struct frame_piece *piece, struct bytes *before)
+static size_t send(struct track_client *c, struct track_server *t, const struct track_request *r,
+                   const struct frame_piece *piece, struct bytes *before)
 {
         t->inside = !piece->ends;
         c->awaits = false;
@@ -271,6 +271,20 @@ size_t track_send(struct track_client *c, struct track_server *t, const struct t
                 break;
         }
         return 0;
+}
+
+/* A client's first temporary table makes PostgreSQL read its statements anew; not so on a server where anybody has
+ * had one before. */
+size_t track_send(struct track_client *c, struct track_server *t, const struct track_request *r,
+                  const struct frame_piece *piece, struct bytes *before)
+{
+        bool had = c->pins.kinds & PIN_BIT(PIN_TEMP);
+        size_t replaced = send(c, t, r, piece, before);
+        if (!had && c->pins.kinds & PIN_BIT(PIN_TEMP)) {
+                statements_doubt(&c->statements);
+                prepared_doubt(&t->prepared);
+        }
+        return replaced;
 }
 
 static const char fail_as_canceled[] =

@@ -290,7 +290,11 @@ class Statements(OneEnvironment):
                     client.query("SET DateStyle = 'SQL, DMY'")
                     holder.query("BEGIN")               # has the server that the client had
                     client.query(begin)
+                    if not begin:                       # with something before it in one go
+                        client.send(protocol.parse("SELECT 1") + protocol.bind() + protocol.execute() + protocol.sync())
                     client.send(run)
+                    if not begin:
+                        self.assertEqual(client.answer().value(), "1")
                     result = client.answer()
                     self.assertEqual((result.value(), result.parameters), ("02/01/2026", {}))
                     self.assertEqual(client.query("SELECT '01/02/2026'::date").value(), "01/02/2026")

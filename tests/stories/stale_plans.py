@@ -422,6 +422,18 @@ class StalePlans(OneEnvironment):
                 self.direct("DELETE FROM t WHERE a = 5")
                 other.close()
 
+    def test_a_clients_first_temporary_table_takes_its_statements_along(self):
+        daemon = self.table()
+        with daemon.connect() as before:                # its server has had one by then
+            before.query("CREATE TEMP TABLE t (a int)")
+        client = self.told(daemon, "INSERT INTO t VALUES (7)")
+        client.send(blind())
+        client.answer()
+        client.query("CREATE TEMP TABLE t (a int)")
+        client.send(blind())
+        client.answer()
+        self.assertEqual(client.query("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM public.t)").rows, [("1", "2")])
+
     def test_a_pipeline_waits_for_each_and_keeps_its_order(self):
         daemon = self.table(pool_size=2)
         client = self.enterContext(daemon.connect())
