@@ -144,19 +144,6 @@ bool audit_leads_back(const struct track_client *c)
         return false;
 }
 
-void audit_lead_back(struct track_client *c, const struct track_server *t, struct bytes *sql)
-{
-        size_t at = 0;
-        const char *name, *value;
-        touch_all(c, t);
-        while (settings_next(c->startup, &at, &name, &value)) {
-                if (!is(settings_get(c->touched, name), RESET))
-                        continue;
-                restore_append_set(sql, name, value);
-                settings_put(&c->touched, name, AGAIN);
-        }
-}
-
 /* Which of them were undone isn't known. */
 static void mix(struct track_client *c)
 {

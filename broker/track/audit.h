@@ -16,9 +16,6 @@ void audit_touch(struct track_client *c, const char *name, bool reset);
 void audit_told(struct track_client *c, const char *name);
 /* May something of the client's start have been RESET, and not been led back to that? */
 bool audit_leads_back(const struct track_client *c);
-/* Something was RESET within a transaction, which leads back to the server's value, not to the client's start:
- * appends what SETs that, as a part of the transaction. */
-void audit_lead_back(struct track_client *c, const struct track_server *t, struct bytes *sql);
 /* The client_encoding is about to be another one: what is wanted and not ASCII is known in the old one. */
 void audit_encoding(struct track_client *c);
 /* ... all of them: RESET ALL, DISCARD ALL. `last`: behind what was touched so far, else it may have been before. */

@@ -45,16 +45,19 @@ static enum fit judge_name(const struct track_client *c, const struct track_serv
         return judge(t, s, statements_meant(&c->statements, s));
 }
 
-/* One that fits may be as old as it likes. */
-bool fit_bring(const struct track_client *c, struct track_server *t, const char *name, struct text *x, uint64_t since,
-               struct bytes *before)
+/* One that fits may be as old as it likes, and read as it was. */
+struct text *fit_meant(struct track_client *c, const struct track_server *t, const char *name, uint64_t *since)
 {
         const struct statement *s = statements_find(&c->statements, name);
-        enum fit fit = judge(t, s, x);
-        if (fit == CHANGED && t->status != 'E')
-                return false;
-        bring(t, x, s->told && fit == FITS ? 0 : since, before);
-        return true;
+        struct text *x = statements_meant(&c->statements, s);
+        *since = 0;
+        bool told = x && s->told && prepared_find(&t->prepared, x);
+        return told && judge(t, s, x) == FITS ? x : bring_meant(c, t, name, since);
+}
+
+bool fit_holds(const struct track_client *c, const struct track_server *t, const char *name)
+{
+        return t->status == 'E' || !(c->refusal || judge_name(c, t, name) == CHANGED);
 }
 
 /* ---- asking ---- */
@@ -62,6 +65,9 @@ bool fit_bring(const struct track_client *c, struct track_server *t, const char 
 static const char *name_of(const struct frame_piece *bind)
 {
         struct request_bind b;
+        struct request_target d;
+        if (bind->type == 'D')
+                return request_target(frame_payload(bind), frame_payload_size(bind), &d) == FRAME_READY ? d.name : "";
         bool read = request_bind(frame_payload(bind), frame_payload_size(bind), !bind->ends, &b) == FRAME_READY;
         return read ? b.statement : "";
 }
@@ -200,13 +206,37 @@ bool fit_refused(const struct track_server *t, const struct frame_piece *error)
                strcmp(e.sqlstate, "26000") == 0 && strstr(e.message, "\"" FIT_NOBODY "\"");
 }
 
+void fit_question_failed(struct track_client *c, const struct frame_piece *error)
+{
+        struct reply_error e;
+        if (c->check != CHECK_ASKED || !frame_whole(error) ||
+            reply_error(frame_payload(error), frame_payload_size(error), &e) != FRAME_READY ||
+            (strcmp(e.sqlstate, "57014") != 0 && strcmp(e.sqlstate, "55P03") != 0))
+                return;
+        c->refusal = c->refusal ? c->refusal : own_new(struct bytes);
+        bytes_free(c->refusal);
+        bytes_append(c->refusal, error->data, error->size);
+}
+
 /* Drivers tell it by the routine. */
-void fit_say_changed(struct bytes *out)
+void fit_say_refused(struct track_client *c, struct bytes *out)
 {
         static const char fields[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
                                      "Fplancache.c\0RRevalidateCachedQuery\0";
+        if (c->refusal) {
+                bytes_append(out, bytes_data(c->refusal), bytes_length(c->refusal));
+                fit_forget_refusal(c);
+                return;
+        }
         compose_head(out, 'E', 4 + sizeof fields);
         bytes_append(out, fields, sizeof fields);
+}
+
+void fit_forget_refusal(struct track_client *c)
+{
+        if (c->refusal)
+                bytes_free(c->refusal);
+        free(TAKE(c->refusal));
 }
 
 /* ---- learning ---- */
@@ -246,6 +276,20 @@ static void client_told(struct statement *s, struct told_shape *told)
         s->told = told;
 }
 
+/* What was sent since may be skipped, and the name mean this again. */
+static bool told_before(struct prepared *p, const struct prepared_change *ch, struct told_shape *told)
+{
+        for (uint32_t i = 0; i < p->change_count; i++) {
+                struct prepared_change *later = prepared_change(p, i);
+                if (later->name && strcmp(later->name, ch->whose) == 0 && later->before == ch->described) {
+                        free(later->told);
+                        later->told = told;
+                        return true;
+                }
+        }
+        return false;
+}
+
 void fit_described(struct track_client *c, struct track_server *t, const struct frame_piece *piece)
 {
         struct prepared *p = &t->prepared;
@@ -268,7 +312,7 @@ void fit_described(struct track_client *c, struct track_server *t, const struct 
                 c->check = CHECK_ANSWERED;
         if (s && s->text == ch.described && !s->pending)
                 client_told(s, told);
-        else
+        else if (!ch.whose || !told_before(p, &ch, told))
                 free(told);
         prepared_change_free(&ch);
 }

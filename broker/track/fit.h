@@ -19,14 +19,18 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
 bool fit_must_wait(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind);
 /* Appends the question: c->check is ASKED then, else offer the Bind again. */
 void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out);
-/* The name is bound, which means `x` since `since`, see bring_meant(): brings it. False: it is not what the client
- * counts on. */
-bool fit_bring(const struct track_client *c, struct track_server *t, const char *name, struct text *x, uint64_t since,
-               struct bytes *before);
+/* As bring_meant(), for a Bind or a Describe. */
+struct text *fit_meant(struct track_client *c, const struct track_server *t, const char *name, uint64_t *since);
+/* The name is bound. Is it what the client counts on? */
+bool fit_holds(const struct track_client *c, const struct track_server *t, const char *name);
 /* In place of its name then: the server's refusal, which fit_refused() knows again. */
 #define FIT_NOBODY TEXTS_PREFIX "changed"
 bool fit_refused(const struct track_server *t, const struct frame_piece *error);
-void fit_say_changed(struct bytes *out);
+/* The broker's own question failed: if it was canceled, or waited too long, so was the Bind. */
+void fit_question_failed(struct track_client *c, const struct frame_piece *error);
+/* What the client hears of its Bind then, or that the statement has changed. */
+void fit_say_refused(struct track_client *c, struct bytes *out);
+void fit_forget_refusal(struct track_client *c);
 
 /* A Describe of this text is sent, which the client calls `name`. */
 void fit_describing(struct track_server *t, struct text *x, const char *name);

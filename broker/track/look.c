@@ -406,7 +406,8 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
         c->awaits = v == TRACK_FORWARD && t && (must_await(c, t, out, piece) || leads_back(c, t));
         if (c->awaits)
                 return TRACK_WAIT;
-        return v == TRACK_FORWARD && t && out->named && piece->type == 'B' && fit_must_ask(c, t, piece) ? TRACK_ASK : v;
+        bool uses = out->named && (piece->type == 'B' || piece->type == 'D');
+        return v == TRACK_FORWARD && t && uses && fit_must_ask(c, t, piece) ? TRACK_ASK : v;
 }
 
 /* ---- taking effect ---- */

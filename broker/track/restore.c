@@ -55,7 +55,7 @@ static void want(struct track_client *c, const char *name, const char *value)
         c->temporary_path = track_temporary_path(c->wanted);
 }
 
-void restore_append_set(struct bytes *sql, const char *name, const char *value)
+static void append_set(struct bytes *sql, const char *name, const char *value)
 {
         if (quoted_list(name)) {
                 bytes_text(sql, "SELECT pg_catalog.set_config(");
@@ -157,7 +157,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 if (!all && reported && half_datestyle(name, value))
                         append_reset(sql, name);
-                restore_append_set(sql, name, value);
+                append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
         }
 }
@@ -174,13 +174,13 @@ static void align_role(struct track_client *c, struct track_server *t, const str
         }
         bytes_append(sql, bytes_data(others), bytes_length(others));
         if (wanted && (!applied || strcmp(applied, wanted) != 0)) {
-                restore_append_set(sql, "role", wanted);
+                append_set(sql, "role", wanted);
                 settings_put(&t->applied, "role", wanted);
                 t->roles = true;
         }
 }
 
-void restore_send(struct track_server *t, struct bytes *sql, enum turn_owner owner, struct bytes *out)
+static void send_sql(struct track_server *t, struct bytes *sql, enum turn_owner owner, struct bytes *out)
 {
         bytes_append(sql, "", 1);
         compose_query(out, (const char *) bytes_data(sql));
@@ -214,7 +214,7 @@ static void lift_guard(const struct track_client *c, struct bytes *sql)
 {
         const char *wanted = settings_get(c->wanted, EXIT_ON_ERROR);
         if (wanted)
-                restore_append_set(sql, EXIT_ON_ERROR, wanted);
+                append_set(sql, EXIT_ON_ERROR, wanted);
         else
                 append_reset(sql, EXIT_ON_ERROR);
 }
@@ -262,15 +262,15 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
         align_role(c, t, &others, &sql);
         bool sent = reset || bytes_length(&sql);
         if (needs_encoding(c, t, reset, &sql)) {
-                restore_append_set(&head, "client_encoding", settings_get(c->wanted, "client_encoding"));
-                restore_send(t, &head, TURN_RESTORE, first);
+                append_set(&head, "client_encoding", settings_get(c->wanted, "client_encoding"));
+                send_sql(t, &head, TURN_RESTORE, first);
                 bytes_text(&head, guard);
         }
         if (sent) {
                 bytes_append(&head, bytes_data(&sql), bytes_length(&sql));
                 if (!c->trying)
                         lift_guard(c, &head);
-                restore_send(t, &head, TURN_RESTORE, first);
+                send_sql(t, &head, TURN_RESTORE, first);
                 statements_go(&c->statements);
         }
         bytes_free(&head);
@@ -295,7 +295,7 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         bytes_text(&sql, rollback ? "ROLLBACK; " : "");
         bytes_text(&sql, reset_parameters);
         bytes_text(&sql, reset_others);
-        restore_send(t, &sql, TURN_CLEAN, out);
+        send_sql(t, &sql, TURN_CLEAN, out);
         restore_forget(t);
         prepared_clear(&t->prepared);
         t->soiled = t->foreign_sequences = t->roles = false;

@@ -85,6 +85,7 @@ struct track_client {
                 CHECK_ANSWERED          /* ... and the Bind that waits for that may be sent */
         } check;
         const struct text *checked;     /* only compared */
+        struct bytes *refusal;          /* an error that answered it, and is the Bind's; or NULL */
         bool awaits;                    /* its next request can't be judged before the Sync is answered */
         bool auditing;                  /* it is asked about pins, too */
         bool holding;                   /* the client must hear the answer before it goes on: something

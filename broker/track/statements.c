@@ -1,6 +1,5 @@
 #include "track/statements.h"
 
-#include <stdio.h>
 #include <string.h>
 #include "base/own.h"
 
@@ -48,14 +47,16 @@ struct short_name {
 
 static struct short_name shorten(const char *name)
 {
-        struct short_name s;
-        snprintf(s.text, sizeof s.text, "%s", name);
+        struct short_name s = {""};
+        memcpy(s.text, name, strnlen(name, sizeof s.text - 1));
         return s;
 }
 
 struct statement *statements_find(const struct statements *s, const char *name)
 {
-        return s->by_name ? map_get(s->by_name, shorten(name).text) : NULL;
+        if (!s->by_name)
+                return NULL;
+        return map_get(s->by_name, strlen(name) < sizeof(struct short_name) ? name : shorten(name).text);
 }
 
 struct text *statements_meaning(const struct statements *s, const char *name)

@@ -53,7 +53,6 @@ struct statements {
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
         bool two_readings;              /* when that was parsed, '\' may have been an escape */
-        bool portal;                    /* the unnamed portal may be there */
         bool here;                      /* the server has it, or will when it gets to what is sent next */
         bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
         bool hoped;                     /* ... part fails it is not here: the next one can't count on it */

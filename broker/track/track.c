@@ -21,7 +21,9 @@ void track_lend(struct track_client *c, struct track_server *t, bool reset, stru
         expect(track_quiet(t));
         memset(&t->span, 0, sizeof t->span);
         again_drop(t);
+        t->rereading = false;
         c->check = CHECK_NONE;
+        fit_forget_refusal(c);
         t->prepared.max = c->statements.max;
         statements_go(&c->statements);
         if (reset || t->soiled || t->aligned != c->wanted)
@@ -164,7 +166,6 @@ static void settle(struct track_client *c, struct track_server *t)
         c->two_readings = c->two_readings && track_two_readings(c->wanted);
         settle_reading(c, t);
         c->statements.portals = (struct text_marks){0};
-        c->statements.portal = false;
         if (!statements_count(&c->statements) && !(c->pins.kinds & PIN_BIT(PIN_PREPARE)))
                 c->statements.named = (struct text_marks){0};
 }
@@ -203,6 +204,8 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
 {
         if (reply_ready(frame_payload(piece), frame_payload_size(piece), &t->status) != FRAME_READY)
                 return TRACK_BAD;
+        if (owner == TURN_STATEMENT && t->turns.count == 0)
+                t->rereading = false;
         if (!c)
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
@@ -227,8 +230,6 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
         }
         if (owner == TURN_RESTORE && !(t->turns.count > 0 && turns_owner(&t->turns) == TURN_RESTORE))
                 restore_tell(c, t, extra);
-        if (owner == TURN_STATEMENT && t->turns.count == 0)
-                t->rereading = false;
         return TRACK_SWALLOW;
 }
 
@@ -283,12 +284,14 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
         bool changes = extended && turns_change_unnamed(turns, false);
         bool changed = c && owner == TURN_CLIENT && fit_refused(t, piece);
-        bool stale = c && owner == TURN_CLIENT && (changed || stale_plan(piece)), again = stale && again_failed(c, t);
+        bool stale = c && owner == TURN_CLIENT && (changed ? !c->refusal : stale_plan(piece)), again = stale && again_failed(c, t);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
         /* A Query comes behind it all the same, and has an answer of its own. */
         bool own = (extended ? turns->count > 0 && turns_owner(turns) == TURN_STATEMENT : owner == TURN_STATEMENT);
+        if (c && own)
+                fit_question_failed(c, piece);
         bool clients = c && !restoring && owner != TURN_AUDIT && !own;
         bool renamed = clients && !again && change && named_error(c, t, true, piece, extra);
         undo_changes(c, t, change);
@@ -314,7 +317,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (changes && !turns_change_unnamed(turns, true))
                 statements_go(&c->statements);
         if (changed && !again)
-                fit_say_changed(extra);
+                fit_say_refused(c, extra);
         return renamed || again || changed ? TRACK_SWALLOW : TRACK_FORWARD;
 }
 

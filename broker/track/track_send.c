@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include "track/again.h"
-#include "track/audit.h"
 #include "track/fit.h"
 #include "track/named.h"
 #include "track/restore.h"
@@ -160,30 +159,6 @@ static void send_close(struct track_client *c, struct track_server *t, const str
         turns_sent(&t->turns, TURN_CLOSE, TURN_CLIENT);
 }
 
-static void note_portal(struct statements *s, uint8_t type, const struct track_request *r)
-{
-        if (type == 'B' && r->portal)
-                s->portal = true;
-        else if (type == 'Q')
-                s->portal = false;
-}
-
-/* What was RESET in the transaction so far is the client's again before it goes on; unless that would take a portal
- * away which it may still want. */
-static void lead_back(struct track_client *c, struct track_server *t, struct bytes *before)
-{
-        struct bytes sql;
-        if (t->status != 'T' || !(c->touched || c->reset_all) || t->unsynced || !turns_own_only(&t->turns) ||
-            c->statements.portal || c->pins.kinds & PIN_BIT(PIN_UNNAMED))
-                return;
-        bytes_init(&sql, 0);
-        audit_lead_back(c, t, &sql);
-        if (!bytes_length(&sql))
-                return;
-        restore_send(t, &sql, TURN_RESTORE, before);
-        statements_go(&c->statements);
-}
-
 /* Whether it was one, the server is asked. */
 static void see_creation(struct track_client *c, const struct track_server *t, uint8_t type)
 {
@@ -214,11 +189,9 @@ static size_t send(struct track_client *c, struct track_server *t, const struct 
                         look_continue(c, t, piece);
                 return 0;
         }
-        lead_back(c, t, before);
         see_sequences(c, t, r, before);
         see_creation(c, t, piece->type);
         c->check = CHECK_NONE;
-        note_portal(&c->statements, piece->type, r);
         again_sent(t, piece, r->named, r->portal);
         if (strchr("PBDEC", piece->type))
                 t->unsynced = true;
@@ -309,6 +282,7 @@ static void cancel_extended(struct track_client *c, struct track_server *t, stru
 void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, struct bytes *instead)
 {
         c->check = CHECK_NONE;
+        fit_forget_refusal(c);
         if (t->turns.skipping)
                 return;                 /* the server would not even have looked at it */
         if (type != 'Q' && type != 'F') {

@@ -190,6 +190,32 @@ static void outside_of_one_the_bind_gets_an_error_of_its_own(void **state)
         assert_true(lendable(&s));
 }
 
+static void a_question_that_is_canceled_is_the_binds(void **state)
+{
+        static const char canceled[] = "SERROR\0C57014\0Mcanceling statement due to user request\0";
+        static const char refusal[] = "SERROR\0C26000\0Mprepared statement \"" FIT_NOBODY "\" does not exist\0";
+        uint8_t m[256];
+        (void) state;
+        prepared_and_told(text);
+        move();
+        run();
+        memcpy(m + 5, canceled, sizeof canceled);
+        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof canceled)), TRACK_SWALLOW);
+        assert_string_equal(says(&s, "ZI"), "s");
+        bytes_free(&s.before);
+        run();
+        assert_int_equal(s.v, TRACK_FORWARD);
+        assert_string_equal(sent_first(&s), "B");       /* of nobody's */
+        on();
+        memcpy(m + 5, refusal, sizeof refusal);
+        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_memory_equal(bytes_data(&s.told) + 5, canceled, sizeof canceled);
+        bytes_free(&s.told);
+        says(&s, "ZI");
+        run();                                          /* and once only */
+        assert_int_equal(s.v, TRACK_ASK);
+}
+
 static void who_was_told_nothing_is_not_kept_waiting(void **state)
 {
         (void) state;
@@ -304,6 +330,25 @@ static void a_text_is_parsed_as_it_was_read(void **state)
         assert_true(lendable(&s));
 }
 
+static void a_server_whose_client_goes_meanwhile_serves_the_next(void **state)
+{
+        struct track_client next;
+        struct bytes out;
+        (void) state;
+        elsewhere_later(NULL);
+        bytes_init(&out, 0);
+        assert_true(track_clean(&s.c, &s.t, &out));
+        bytes_free(&out);
+        next = s.c;
+        says_to(&s, NULL, "C:BEGIN C:SET ZT 1 t T ZT C:ROLLBACK ZI C:RESET ZI");
+        assert_true(track_quiet(&s.t));
+        stage_client(&s, NULL);
+        lend(&s, false);
+        ask_query(&s, "SELECT 1");
+        assert_int_equal(s.v, TRACK_FORWARD);
+        track_client_free(&next);
+}
+
 static void in_a_transaction_that_has_just_begun_as_well(void **state)
 {
         char wanted[2048];
@@ -342,6 +387,8 @@ int main(void)
                 TEST(other_parameters_are_parsed_with_the_types_it_knows),
                 TEST(in_a_transaction_an_error_is_the_clients),
                 TEST(outside_of_one_the_bind_gets_an_error_of_its_own),
+                TEST(a_question_that_is_canceled_is_the_binds),
+                TEST(a_server_whose_client_goes_meanwhile_serves_the_next),
                 TEST(who_was_told_nothing_is_not_kept_waiting),
                 TEST(what_a_portal_gives_is_remembered_as_well),
                 TEST(two_who_mean_different_things_have_an_edition_each),
