@@ -271,18 +271,19 @@ static bool is_nothing(const char *name, const char *value)
 }
 
 /* Of the role, and of a parameter that no library has defined, the server does not tell. It was RESET if it is
- * nothing, unless the client has said so, or had it so before something was undone; and if that was said last where
- * there is a start to lead back to, for all may have a value of their own in this database. */
+ * nothing, unless the client has said so, or had it so before something was undone (not so the role: in doubt rather
+ * the rights of the start than the login's); and if that was said last where there is a start to lead back to, for all
+ * may have a value of their own in this database. */
 static bool was_set(const struct track_client *c, const char *how, const char *sources, const char *name, const char *value)
 {
         size_t length = 0;
         const char *source = source_of(sources, name, &length), *wanted = settings_get(c->wanted, name);
-        bool started = settings_get(c->startup, name);
+        bool started = settings_get(c->startup, name), role = is(name, "role");
         if (source)
                 return length == 7 && strncmp(source, "session", 7) == 0;
         if (!is_nothing(name, value))
-                return is(name, "role") || !is(how, RESET) || !started;
-        return (is(how, PARTLY) && started) || (is(how, MIXED) && is(wanted, value));
+                return role || !is(how, RESET) || !started;
+        return (is(how, PARTLY) && started) || (is(how, MIXED) && !role && is(wanted, value));
 }
 
 /* NULL is NULL. */

@@ -370,6 +370,9 @@ static bool must_await(const struct track_client *c, const struct track_server *
 {
         const struct statements *s = &c->statements;
         bool names = r->marks.effects & (NAMING | EFFECT(DEALLOCATE));
+        /* What fails before a RESET has nothing to do with that. */
+        if (r->type != 'P' && r->marks.effects & RESETS && settings_count(c->startup) && turns_will_end(&t->turns))
+                return true;
         if (!(r->unnamed || r->named || names) || !turns_will_end(&t->turns))
                 return false;
         if (names && r->type != 'P')

@@ -396,6 +396,23 @@ class Statements(OneEnvironment):
                 client.query("BEGIN; SET my.word = 'other'; ROLLBACK")
                 self.assertEqual(client.query("SHOW my.word").value(), "")
 
+    def test_in_doubt_a_role_is_that_of_the_start(self):
+        role = "SELECT current_setting('role')"
+        with self.world(pool_size=1) as world:
+            self.server.sql(f'GRANT pg_monitor TO "{world.environments["prod"].role}"')
+            daemon = self.watch(world.start())
+            with daemon.connect(options="-c role=pg_monitor") as client, daemon.connect() as other:
+                for steps, wanted in ((("SELECT 1/0", "RESET ROLE"), "pg_monitor"), (("RESET ROLE", "SELECT 1/0"), "pg_monitor"),
+                                      (("SELECT 1/0", "SET ROLE none"), "none"), (("RESET ALL",), "none"),
+                                      (("SELECT 1/0; RESET ROLE",), "pg_monitor"), (("DISCARD ALL",), "pg_monitor")):
+                    with self.subTest(steps):
+                        client.query("SET ROLE none")
+                        client.send(b"".join(map(protocol.query, steps)))
+                        for _ in steps:
+                            client.collect()
+                        self.assertEqual(other.query(role).value(), "none")
+                        self.assertEqual(client.query(role).value(), wanted)
+
     def test_a_client_s_idle_session_timeout_ends_no_server(self):
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())
