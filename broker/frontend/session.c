@@ -91,7 +91,8 @@ static bool owes(const struct session *s)
 {
         const struct track_server *t = s->relay.server ? &s->relay.server->track : NULL;
         bool begun = t && t->inside && s->relay.cutter.type == 'Q';
-        return waits(s) || (t && s->relay.track.check == CHECK_ASKED) || (t && t->turns.copy != COPY_IN && turns_readies(&t->turns) > begun);
+        bool asked = t && s->relay.track.check == CHECK_ASKED;
+        return waits(s) || asked || (t && t->turns.copy != COPY_IN && turns_readies(&t->turns) > begun);
 }
 
 /* Its last answer is on its way: it may go, unless something of what it said is still to be read. */

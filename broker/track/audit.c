@@ -119,7 +119,8 @@ static void touch_those(struct track_client *c, const struct track_server *t,
         while (settings_next(set, &at, &name, &value)) {
                 const char *reported = settings_get(t->reported, name);
                 bool as_it_was = reported && !settings_get(c->own, name) && strcmp(reported, value) == 0;
-                if (restore_settable(name) && !is(name, "role") && !as_it_was && !is(settings_get(c->touched, name), AGAIN))
+                bool stays = as_it_was || is(name, "role") || is(settings_get(c->touched, name), AGAIN);
+                if (restore_settable(name) && !stays)
                         touch(c, name, RESET);
         }
 }
@@ -274,7 +275,8 @@ static bool is_nothing(const char *name, const char *value)
  * nothing, unless the client has said so, or had it so before something was undone (not so the role: in doubt rather
  * the rights of the start than the login's); and if that was said last where there is a start to lead back to, for all
  * may have a value of their own in this database. */
-static bool was_set(const struct track_client *c, const char *how, const char *sources, const char *name, const char *value)
+static bool was_set(const struct track_client *c, const char *how, const char *sources, const char *name,
+                    const char *value)
 {
         size_t length = 0;
         const char *source = source_of(sources, name, &length), *wanted = settings_get(c->wanted, name);
@@ -293,8 +295,8 @@ static char *column_text(const char *column, int32_t length)
 }
 
 /* What the server has of it is led back for the next one, if that may be more than its own. */
-static void back(struct track_client *c, struct track_server *t, const char *sources, const char *name, const char *value,
-                 struct bytes *extra)
+static void back(struct track_client *c, struct track_server *t, const char *sources, const char *name,
+                 const char *value, struct bytes *extra)
 {
         size_t length;
         restore_back(c, t, name, extra);

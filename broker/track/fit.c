@@ -46,18 +46,17 @@ static enum fit judge_name(const struct track_client *c, const struct track_serv
 }
 
 /* One that fits may be as old as it likes, and read as it was. */
-struct text *fit_meant(struct track_client *c, const struct track_server *t, const char *name, uint64_t *since)
+struct text *fit_meant(struct track_client *c, const struct track_server *t, const char *name, uint64_t *since,
+                       bool *holds)
 {
         const struct statement *s = statements_find(&c->statements, name);
         struct text *x = statements_meant(&c->statements, s);
+        bool fits = x && s->told && judge(t, s, x) == FITS;
         *since = 0;
-        bool told = x && s->told && prepared_find(&t->prepared, x);
-        return told && judge(t, s, x) == FITS ? x : bring_meant(c, t, name, since);
-}
-
-bool fit_holds(const struct track_client *c, const struct track_server *t, const char *name)
-{
-        return t->status == 'E' || !(c->refusal || judge_name(c, t, name) == CHANGED);
+        if (!fits)
+                x = bring_meant(c, t, name, since);
+        *holds = t->status == 'E' || (!c->refusal && (fits || judge_name(c, t, name) != CHANGED));
+        return x;
 }
 
 /* ---- asking ---- */
@@ -95,9 +94,10 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
         if (t->status == 'E' || !turns_heeded(&t->turns))
                 return false;           /* it will fail, or is skipped */
         const char *name = name_of(bind);
-        enum fit fit = judge_name(c, t, name);
-        if (fit == ANOTHERS)
-                return true;
+        const struct statement *s = statements_find(&c->statements, name);
+        enum fit fit = judge(t, s, statements_meant(&c->statements, s));
+        if (fit == ANOTHERS || (fit == FITS && s && s->told))
+                return fit == ANOTHERS;
         return !was_asked(c, name) && (fit == NOT_KNOWN || (track_fresh(c, t) && reads_otherwise(c, t, name)));
 }
 

@@ -19,10 +19,9 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
 bool fit_must_wait(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind);
 /* Appends the question: c->check is ASKED then, else offer the Bind again. */
 void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out);
-/* As bring_meant(), for a Bind or a Describe. */
-struct text *fit_meant(struct track_client *c, const struct track_server *t, const char *name, uint64_t *since);
-/* The name is bound. Is it what the client counts on? */
-bool fit_holds(const struct track_client *c, const struct track_server *t, const char *name);
+/* As bring_meant(), for a Bind or a Describe. `holds`: is it what the client counts on? */
+struct text *fit_meant(struct track_client *c, const struct track_server *t, const char *name, uint64_t *since,
+                       bool *holds);
 /* In place of its name then: the server's refusal, which fit_refused() knows again. */
 #define FIT_NOBODY TEXTS_PREFIX "changed"
 bool fit_refused(const struct track_server *t, const struct frame_piece *error);

@@ -349,8 +349,8 @@ static enum track_verdict look_begin(struct track_client *c, const struct track_
                 return look_text(c, t, piece, out, e);
         case 'F':
                 /* A function by its number: most may do anything that a function can. */
-                out->pins = request_on_large_object(frame_payload(piece), frame_payload_size(piece)) ? 0 : PIN_BIT(PIN_ADVISORY);
-                out->marks.pins = out->pins;
+                if (!request_on_large_object(frame_payload(piece), frame_payload_size(piece)))
+                        out->pins = out->marks.pins = PIN_BIT(PIN_ADVISORY);
                 return TRACK_FORWARD;
         case 'E':
                 if (!look_names(piece, out, e))

@@ -199,14 +199,15 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
         if (piece->type == 'P')
                 return send_parse(c, t, marks, name, piece, before);
         uint64_t since;
-        struct text *x = fit_meant(c, t, name, &since);
+        bool holds;
+        struct text *x = fit_meant(c, t, name, &since, &holds);
         if (!x)
                 return send_unknown(c, t, name, piece, before);
         if (piece->type == 'C')
                 return send_forget(c, t, x, name, piece, before);
         if (piece->type == 'D')
                 fit_forget_refusal(c);
-        bool holds = fit_holds(c, t, name) || piece->type == 'D';
+        holds = holds || piece->type == 'D';
         if (holds)
                 bring(t, x, since, before);
         return piece->type == 'D' ? send_describe(t, x, name, piece, before)

@@ -57,7 +57,7 @@ struct statements {
         bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
         bool hoped;                     /* ... part fails it is not here: the next one can't count on it */
         bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain ... */
-        char *learning;                 /* ... a statement of this name, of which it is not known what it gives; or NULL */
+        char *learning;                 /* ... a statement of this name, not known what that gives; or NULL */
         bool bound_named;               /* ... or has these marks, for certain */
         struct text_marks bound_marks;
 };

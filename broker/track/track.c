@@ -57,7 +57,8 @@ bool track_holds(const struct track_client *c)
 
 bool track_settling(const struct track_client *c, const struct track_server *t)
 {
-        return c->holding || c->ready_owed || c->check == CHECK_ASKED || t->rereading || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
+        bool asked = c->check == CHECK_ASKED || t->rereading;
+        return c->holding || c->ready_owed || asked || again_waits(t) || (c->awaits && turns_will_end(&t->turns));
 }
 
 bool track_audit(struct track_client *c, struct track_server *t, struct bytes *out)
@@ -283,13 +284,13 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         bool extended = turns->count > 0 && turns_kind(turns) >= TURN_PARSE;
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
         bool changes = extended && turns_change_unnamed(turns, false);
-        bool changed = c && owner == TURN_CLIENT && fit_refused(t, piece);
-        bool stale = c && owner == TURN_CLIENT && (changed ? !c->refusal : stale_plan(piece)), again = stale && again_failed(c, t);
+        bool heard = c && owner == TURN_CLIENT, changed = heard && fit_refused(t, piece);
+        bool stale = heard && (changed ? !c->refusal : stale_plan(piece)), again = stale && again_failed(c, t);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
         /* A Query comes behind it all the same, and has an answer of its own. */
-        bool own = (extended ? turns->count > 0 && turns_owner(turns) == TURN_STATEMENT : owner == TURN_STATEMENT);
+        bool own = extended ? turns->count > 0 && turns_owner(turns) == TURN_STATEMENT : owner == TURN_STATEMENT;
         if (c && own)
                 fit_question_failed(c, piece);
         bool clients = c && !restoring && owner != TURN_AUDIT && !own;

@@ -226,8 +226,8 @@ static bool take_switches(struct argument *a, option_found *found, void *arg, st
                         i = none ? SWITCHES : find_switch(*p, value);
                 if (i == SWITCHES) {
                         error_set(e, "42601", "invalid command-line argument for server process: %s", letters);
-                        return error_hint(e, "-c name=value and --name=value are taken, and what PostgreSQL has letters for: "
-                                             "-e -f -S -s -t and the like.");
+                        return error_hint(e, "-c name=value and --name=value are taken, and PostgreSQL's letters for "
+                                             "parameters: -e -f -S -s -t and the like.");
                 }
                 found(arg, switches[i].name, switches[i].value ? switches[i].value : value);
                 if (takes)

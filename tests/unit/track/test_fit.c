@@ -287,7 +287,8 @@ static void two_who_mean_different_things_have_an_edition_each(void **state)
 }
 
 static const char as_it_was_read[] =
-        "; SET LOCAL \"DateStyle\" TO 'ISO, MDY'; SET LOCAL \"TimeZone\" TO 'UTC'; SET LOCAL \"IntervalStyle\" TO DEFAULT; "
+        "; SET LOCAL \"DateStyle\" TO 'ISO, MDY'; SET LOCAL \"TimeZone\" TO 'UTC'; "
+        "SET LOCAL \"IntervalStyle\" TO DEFAULT; "
         "SET LOCAL \"client_encoding\" TO 'UTF8'; SET LOCAL \"standard_conforming_strings\" TO 'on'; "
         "SET LOCAL \"transform_null_equals\" TO DEFAULT; SET LOCAL \"array_nulls\" TO DEFAULT; "
         "SET LOCAL \"xmloption\" TO DEFAULT; SET LOCAL \"extra_float_digits\" TO DEFAULT; "
