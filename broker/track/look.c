@@ -370,16 +370,14 @@ static bool must_await(const struct track_client *c, const struct track_server *
 {
         const struct statements *s = &c->statements;
         bool names = r->marks.effects & (NAMING | EFFECT(DEALLOCATE));
-        /* What fails before a RESET has nothing to do with that. */
-        if (r->type != 'P' && r->marks.effects & RESETS && settings_count(c->startup) && turns_will_end(&t->turns))
-                return true;
-        if (!(r->unnamed || r->named || names) || !turns_will_end(&t->turns))
+        bool resets = r->type != 'P' && r->marks.effects & RESETS && settings_count(c->startup);
+        if (!(r->unnamed || r->named || names || resets) || !turns_will_end(&t->turns))
                 return false;
+        if (resets && !turns_own_only(&t->turns))
+                return true;            /* what fails before a RESET has nothing to do with that */
         if (names && r->type != 'P')
                 return named_changing(c, t);
-        if (r->named && r->type == 'P' && c->rereads && c->asked)
-                return true;
-        if (r->named && r->type == 'B' && fit_must_wait(c, t, piece))
+        if (r->named && ((r->type == 'P' && c->rereads && c->asked) || (r->type == 'B' && fit_must_wait(c, t, piece))))
                 return true;
         return r->named ? named_unsettled(c, t, piece)
                         : (r->type == 'B' || r->type == 'D') && s->hoped && !s->here;
@@ -388,7 +386,8 @@ static bool must_await(const struct track_client *c, const struct track_server *
 /* Was something RESET by what is not answered yet? What comes next must find it led back. */
 static bool leads_back(const struct track_client *c, const struct track_server *t)
 {
-        return (c->touched || c->reset_all) && turns_will_end(&t->turns) && audit_leads_back(c);
+        return (c->touched || c->reset_all) && !turns_own_only(&t->turns) && turns_will_end(&t->turns) &&
+               audit_leads_back(c);
 }
 
 enum track_verdict track_look(struct track_client *c, const struct track_server *t,

@@ -189,6 +189,24 @@ static void a_parameter_of_nobodys_is_reset_when_it_is_empty(void **state)
         assert_string_equal(wanted("my.other"), "b");
 }
 
+static void a_reset_waits_for_the_clients_own_requests_only(void **state)
+{
+        (void) state;
+        stage_open(&s, (const char *[]){"work_mem", "1MB", NULL});
+        lend(&s, false);
+        ask_query(&s, "RESET work_mem");        /* behind what the broker SETs */
+        assert_int_equal(s.v, TRACK_FORWARD);
+        ask_query(&s, "SELECT 1");              /* must find it led back */
+        assert_int_equal(s.v, TRACK_WAIT);
+        says(&s, "C:SET ZI C:RESET ZI");
+        assert_true(track_audit(&s.c, &s.t, &s.before));
+        says(&s, "T D:0|64kB|work_mem=default C:SELECT_1 ZI");
+        ask_query(&s, "SELECT 1/0");
+        assert_int_equal(s.v, TRACK_FORWARD);
+        ask_query(&s, "RESET work_mem");
+        assert_int_equal(s.v, TRACK_WAIT);      /* that it fails says nothing of this */
+}
+
 static void without_an_answer_the_client_is_pinned(void **state)
 {
         (void) state;
@@ -407,6 +425,7 @@ int main(void)
                 TEST(what_a_function_set_and_the_server_reports_is_the_clients),
                 TEST(what_is_set_behind_the_question_stays_the_clients_own),
                 TEST(a_reset_gives_up_what_was_the_clients_own),
+                TEST(a_reset_waits_for_the_clients_own_requests_only),
                 TEST(without_an_answer_the_client_is_pinned),
                 TEST(an_answer_may_come_in_pieces),
                 TEST(more_parameters_than_can_be_asked_about_pin),
