@@ -257,6 +257,10 @@ class Sequences(story.Story):
                     self.assertEqual(int(client.query(self.LASTVAL).value()), mine)
                     client.query("COMMIT")
                     self.draw(other)
+                one.query("BEGIN")                  # somebody has asked by now: nothing of others comes along
+                one.query("SELECT 1")
+                self.assertEqual(self.code(one, self.LASTVAL), "55000")
+                one.query("ROLLBACK")
 
     def test_a_prepared_question_finds_nothing_of_others_either(self):
         ask = protocol.bind((), "last") + protocol.execute() + protocol.sync()

@@ -387,7 +387,7 @@ class StalePlans(OneEnvironment):
             self.direct("ALTER TABLE t ALTER a TYPE bigint")
             client = self.told(daemon, "INSERT INTO t VALUES ($1)")
             unaware = self.told(daemon, "INSERT INTO t VALUES ($1)", how=flush())
-            for each in (client, unaware):
+            for each in (unaware, client):
                 for _ in range(2):
                     holder = self.move(daemon, each)
                     each.send(bind(("3000000000",), "all") + execute() + sync())
