@@ -76,11 +76,11 @@ struct session {
         uid_t uid;
         gid_t gid;
         enum session_state state;
-        char *user;
-        int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         bool partial;                   /* the client has sent a part of a message, or one that waits */
         bool finished;                  /* it has said its last, and waits for answers */
         uint8_t trials;                 /* servers that were lost while its parameters were tried */
+        char *user;
+        int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
 };
 

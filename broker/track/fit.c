@@ -55,7 +55,7 @@ struct text *fit_meant(struct track_client *c, const struct track_server *t, con
         *since = 0;
         if (!fits)
                 x = bring_meant(c, t, name, since);
-        *holds = t->status == 'E' || (!c->refusal && (fits || judge_name(c, t, name) != CHANGED));
+        *holds = t->status == 'E' || (!fit_has_refusal(c) && (fits || judge_name(c, t, name) != CHANGED));
         return x;
 }
 
@@ -86,7 +86,7 @@ static bool reads_otherwise(const struct track_client *c, const struct track_ser
 
 static bool was_asked(const struct track_client *c, const char *name)
 {
-        return c->check == CHECK_ANSWERED && c->checked == statements_meaning(&c->statements, name);
+        return c->check == CHECK_ANSWERED && c->question->about == statements_meaning(&c->statements, name);
 }
 
 bool fit_must_ask(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind)
@@ -193,7 +193,8 @@ void fit_ask(struct track_client *c, struct track_server *t, const struct frame_
         else
                 ask_plainly(c, t, x, since, out);
         c->check = CHECK_ASKED;
-        c->checked = x;
+        c->question = c->question ? c->question : own_new(struct track_question);
+        c->question->about = x;
 }
 
 /* ---- refusing ---- */
@@ -213,9 +214,8 @@ void fit_question_failed(struct track_client *c, const struct frame_piece *error
             reply_error(frame_payload(error), frame_payload_size(error), &e) != FRAME_READY ||
             (strcmp(e.sqlstate, "57014") != 0 && strcmp(e.sqlstate, "55P03") != 0))
                 return;
-        c->refusal = c->refusal ? c->refusal : own_new(struct bytes);
-        bytes_free(c->refusal);
-        bytes_append(c->refusal, error->data, error->size);
+        bytes_free(&c->question->refusal);
+        bytes_append(&c->question->refusal, error->data, error->size);
 }
 
 /* Drivers tell it by the routine. */
@@ -223,8 +223,8 @@ void fit_say_refused(struct track_client *c, struct bytes *out)
 {
         static const char fields[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
                                      "Fplancache.c\0RRevalidateCachedQuery\0";
-        if (c->refusal) {
-                bytes_append(out, bytes_data(c->refusal), bytes_length(c->refusal));
+        if (fit_has_refusal(c)) {
+                bytes_append(out, bytes_data(&c->question->refusal), bytes_length(&c->question->refusal));
                 fit_forget_refusal(c);
                 return;
         }
@@ -234,9 +234,8 @@ void fit_say_refused(struct track_client *c, struct bytes *out)
 
 void fit_forget_refusal(struct track_client *c)
 {
-        if (c->refusal)
-                bytes_free(c->refusal);
-        free(TAKE(c->refusal));
+        if (c->question)
+                bytes_free(&c->question->refusal);
 }
 
 /* ---- learning ---- */

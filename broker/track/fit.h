@@ -29,6 +29,10 @@ bool fit_refused(const struct track_server *t, const struct frame_piece *error);
 void fit_question_failed(struct track_client *c, const struct frame_piece *error);
 /* What the client hears of its Bind then, or that the statement has changed. */
 void fit_say_refused(struct track_client *c, struct bytes *out);
+static inline bool fit_has_refusal(const struct track_client *c)
+{
+        return c->question && bytes_length(&c->question->refusal);
+}
 void fit_forget_refusal(struct track_client *c);
 
 /* A Describe of this text is sent, which the client calls `name`. */

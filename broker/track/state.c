@@ -84,9 +84,9 @@ void track_client_free(struct track_client *c)
         pins_free(&c->pins);
         statements_free(&c->statements);
         free(c->lexer);
-        if (c->refusal)
-                bytes_free(c->refusal);
-        free(c->refusal);
+        if (c->question)
+                bytes_free(&c->question->refusal);
+        free(c->question);
         memset(c, 0, sizeof *c);
 }
 

@@ -60,6 +60,14 @@ struct track_server {
         } span;                         /* what came since the server was last quiet */
 };
 
+/* The server is asked what a statement takes and gives: see fit.h; and the Bind that waits for that may be sent. */
+enum track_check { CHECK_NONE, CHECK_ASKED, CHECK_ANSWERED };
+
+struct track_question {
+        const struct text *about;       /* only compared */
+        struct bytes refusal;           /* an error that answered it, and is the Bind's; empty: none */
+};
+
 struct track_client {
         struct settings *wanted;        /* what the client has been told, and the values of its own */
         struct settings *startup;       /* what it said at the start: where RESET leads back to */
@@ -72,25 +80,16 @@ struct track_client {
         bool trying;                    /* at login: no request follows what is SET for it */
         bool two_readings;              /* '\' in strings may or may not escape: read both ways */
         bool temporary_path;            /* all that it creates may be temporary */
-        bool rereads;                   /* what texts are read by may have been SET: it is not known here yet,
-                                           or for this transaction only */
-        struct settings *touched;       /* parameters to ask the server about: "set"; "told" if it reported
-                                           them unasked; "reset" if they may lead back to the start */
+        bool rereads;                   /* what texts are read by may have been SET, for this transaction at least */
+        uint32_t ready_owed;            /* the ReadyForQuery that were kept back: see `holding` */
+        struct settings *touched;       /* parameters to ask the server about, and why: see audit.c */
         struct settings *asked;         /* those that it is being asked about now */
-        bool reset_all, reset_unsure;   /* RESET ALL or DISCARD ALL was sent: any may lead back; it may have been
-                                           before what was SET */
-        enum track_check {
-                CHECK_NONE,
-                CHECK_ASKED,            /* the server is asked what `checked` takes and gives: see fit.h ... */
-                CHECK_ANSWERED          /* ... and the Bind that waits for that may be sent */
-        } check;
-        const struct text *checked;     /* only compared */
-        struct bytes *refusal;          /* an error that answered it, and is the Bind's; or NULL */
+        bool reset_all, reset_unsure;   /* RESET ALL, DISCARD ALL: any may lead back; maybe before what was SET */
         bool awaits;                    /* its next request can't be judged before the Sync is answered */
         bool auditing;                  /* it is asked about pins, too */
-        bool holding;                   /* the client must hear the answer before it goes on: something
-                                           may have led back */
-        uint32_t ready_owed;            /* ... with the ReadyForQuery that were kept back for it */
+        bool holding;                   /* it must hear the answer first: something may have led back */
+        uint8_t check;                  /* an enum track_check */
+        struct track_question *question;        /* see fit.h; NULL: none ever */
 };
 
 /* Must texts be read both with and without '\' as an escape? (standard_conforming_strings is off,

@@ -49,16 +49,16 @@ struct statements {
         struct text_marks named;   /* of all named statements together, PREPAREd ones, too */
         struct text_marks portals; /* of unnamed ones since the server was last quiet */
         struct text_marks unnamed;
+        bool two_readings : 1;          /* when that was parsed, '\' may have been an escape */
+        bool here : 1;                  /* the server has it, or will when it gets to what is sent next */
+        bool fresh : 1;                 /* it came to be here since the last Sync was sent: if that ... */
+        bool hoped : 1;                 /* ... part fails it is not here: the next one can't count on it */
+        bool bound : 1;                 /* what the unnamed portal runs is `unnamed`, for certain ... */
+        bool bound_named : 1;           /* ... or has these marks, for certain: */
         struct settings *names;         /* parameters that some of these texts SET */
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
-        bool two_readings;              /* when that was parsed, '\' may have been an escape */
-        bool here;                      /* the server has it, or will when it gets to what is sent next */
-        bool fresh;                     /* it came to be here since the last Sync was sent: if that ... */
-        bool hoped;                     /* ... part fails it is not here: the next one can't count on it */
-        bool bound;                     /* what the unnamed portal runs is `unnamed`, for certain ... */
-        char *learning;                 /* ... a statement of this name, not known what that gives; or NULL */
-        bool bound_named;               /* ... or has these marks, for certain */
+        char *learning;                 /* the unnamed portal runs this, not known what it gives; or NULL */
         struct text_marks bound_marks;
 };
 #define STATEMENTS_MAX 10000            /* names of one client */

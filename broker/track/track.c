@@ -285,7 +285,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         bool unnamed = extended && turns_have(turns, TURN_UNNAMED);
         bool changes = extended && turns_change_unnamed(turns, false);
         bool heard = c && owner == TURN_CLIENT, changed = heard && fit_refused(t, piece);
-        bool stale = heard && (changed ? !c->refusal : stale_plan(piece)), again = stale && again_failed(c, t);
+        bool stale = heard && (changed ? !fit_has_refusal(c) : stale_plan(piece)), again = stale && again_failed(c, t);
         if (turns->count > 0 ? !turns_replied(turns, 'E') : !is_fatal(piece))
                 return TRACK_BAD;
         bool restoring = owner == TURN_RESTORE || owner == TURN_CLEAN;
