@@ -139,9 +139,10 @@ void pool_abandon(struct server *s, const struct track_client *c)
         }
         if (stream_paused(server_stream(s)))
                 stream_resume(server_stream(s));
-        if (!bytes_length(&out))
-                track_calm(&s->track, &out);
-        give(s, &out);
+        if (bytes_length(&out))
+                give(s, &out);
+        else
+                pool_return(s);
 }
 
 /* ---- clients ---- */

@@ -225,8 +225,7 @@ enum relay_verdict relay_requests(struct relay *r, const uint8_t *p, size_t n, s
 static bool ends_session(struct relay *relay, const struct frame_piece *piece, struct error *e)
 {
         struct reply_error r;
-        if (piece->type != 'E' || !frame_whole(piece) ||
-            reply_error(frame_payload(piece), frame_payload_size(piece), &r) != FRAME_READY)
+        if (piece->type != 'E' || !reply_error_in(piece, &r))
                 return false;
         bool ends = strcmp(r.severity, "FATAL") == 0 || strcmp(r.severity, "PANIC") == 0;
         if (strcmp(r.sqlstate, "25006") == 0)
@@ -250,9 +249,7 @@ static bool reword_canceled(struct relay *r, const struct frame_piece *piece)
 {
         struct reply_error said;
         struct bytes b;
-        if (piece->type != 'E' || !frame_whole(piece) ||
-            reply_error(frame_payload(piece), frame_payload_size(piece), &said) != FRAME_READY ||
-            strcmp(said.sqlstate, "57014") != 0)
+        if (piece->type != 'E' || !reply_error_in(piece, &said) || strcmp(said.sqlstate, "57014") != 0)
                 return false;
         bytes_init(&b, 0);
         compose_error(&b, "ERROR", r->canceled_for);

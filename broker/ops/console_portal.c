@@ -16,7 +16,7 @@ struct outline {
         struct bytes *out;
 };
 
-static struct outline shape_of(const struct command *c, const bool *binary, struct bytes *out)
+static struct outline outline_of(const struct command *c, const bool *binary, struct bytes *out)
 {
         const struct snapshot_column *columns;
         struct outline s = {.count = command_columns(c, &columns), .out = out};
@@ -46,7 +46,7 @@ static void put_rows(const struct command *c, const struct portal_world *w, cons
                      struct bytes *out)
 {
         const struct console_world *console = w->console;
-        struct outline s = shape_of(c, binary, out);
+        struct outline s = outline_of(c, binary, out);
         if (c->kind != COMMAND_SHOW) {
                 put_value(c, w, &s);
                 return;

@@ -205,7 +205,7 @@ static void ask_sources(const struct settings *names, struct bytes *sql)
         bytes_text(sql, ", (SELECT pg_catalog.string_agg(pg_catalog.concat(name, '=', source), ',') FROM "
                         "pg_catalog.pg_settings WHERE pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY (ARRAY[");
         while (settings_next(names, &at, &name, &how)) {
-                if (strcmp(how, SET) == 0)
+                if (is(how, SET))
                         continue;
                 bytes_text(sql, first ? "pg_catalog.lower(" : ", pg_catalog.lower(");
                 compose_literal(sql, name);
@@ -236,12 +236,9 @@ void audit_ask(struct track_client *c, struct track_server *t, struct bytes *out
         }
         if (with_sources(c->asked, NULL))
                 ask_sources(c->asked, &sql);
-        bytes_append(&sql, "", 1);
-        compose_query(out, (const char *) bytes_data(&sql));
-        bytes_free(&sql);
+        restore_query(t, &sql, TURN_AUDIT, out);
         bytes_free(&t->audit_row);
         statements_go(&c->statements);
-        turns_sent(&t->turns, TURN_QUERY, TURN_AUDIT);
 }
 
 /* ---- the answer ---- */
@@ -312,7 +309,7 @@ static void take_values(struct track_client *c, struct track_server *t, const ch
         OWN(free) char *sources = sources_too ? column_text(column[count + 1], length[count + 1]) : NULL;
         for (; settings_next(c->asked, &at, &name, &how); i++) {
                 OWN(free) char *value = column_text(column[i], length[i]);
-                if (value && (strcmp(how, SET) == 0 || was_set(c, how, sources, name, value)))
+                if (value && (is(how, SET) || was_set(c, how, sources, name, value)))
                         restore_keep(c, t, name, value);
                 else
                         back(c, t, sources, name, value, extra);

@@ -25,6 +25,31 @@ void bring_change(struct track_server *t, enum turn_kind kind, enum turn_owner o
         turns_sent(&t->turns, kind, owner);
 }
 
+void bring_sync_sent(struct track_client *c, struct track_server *t, enum turn_owner owner)
+{
+        t->prepared.batch++;
+        statements_synced(&c->statements);
+        turns_sent(&t->turns, TURN_SYNC, owner);
+}
+
+void bring_sync(struct track_client *c, struct track_server *t, enum turn_owner owner, struct bytes *out)
+{
+        compose_sync(out);
+        bring_sync_sent(c, t, owner);
+}
+
+void bring_close(struct track_server *t, const char *name, struct bytes *out)
+{
+        compose_close(out, 'S', name);
+        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+}
+
+void bring_empty(struct track_server *t, const char *name, struct bytes *out)
+{
+        compose_named_parse(out, name, (const uint8_t *) "\0\0", 3);
+        turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
+}
+
 /* Closes one that has not been used for long. */
 static void make_room(struct track_server *t, struct bytes *out)
 {
@@ -45,8 +70,7 @@ bool bring_clear(struct track_server *t, struct text *x, struct bytes *out)
         /* What was to close it may be skipped. */
         if (!there && !prepared_next(&t->prepared, 0, x, false))
                 return false;
-        compose_close(out, 'S', x->name);
-        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+        bring_close(t, x->name, out);
         return there;
 }
 

@@ -20,6 +20,12 @@ bool bring_clear(struct track_server *t, struct text *x, struct bytes *out);
 uint64_t bring_noted(struct track_server *t, struct text *x);
 /* Notes a change that is sent; takes `name`, `before`, `whose` and `told`. */
 void bring_change(struct track_server *t, enum turn_kind kind, enum turn_owner owner, struct prepared_change ch);
+/* A Sync is sent: what comes behind it is another batch. */
+void bring_sync(struct track_client *c, struct track_server *t, enum turn_owner owner, struct bytes *out);
+void bring_sync_sent(struct track_client *c, struct track_server *t, enum turn_owner owner);
+/* Own requests about a name, whatever it means: it is closed; an empty statement is parsed under it. */
+void bring_close(struct track_server *t, const char *name, struct bytes *out);
+void bring_empty(struct track_server *t, const char *name, struct bytes *out);
 /* Is something pending since a batch before this one? */
 bool bring_from_before(uint32_t pending, uint32_t batch, const struct track_server *t);
 

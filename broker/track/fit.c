@@ -5,6 +5,7 @@
 #include "track/again.h"
 #include "track/bring.h"
 #include "track/reading.h"
+#include "track/restore.h"
 #include "wire/compose.h"
 #include "wire/reply.h"
 #include "wire/request.h"
@@ -61,16 +62,6 @@ struct text *fit_meant(struct track_client *c, const struct track_server *t, con
 
 /* ---- asking ---- */
 
-static const char *name_of(const struct frame_piece *bind)
-{
-        struct request_bind b;
-        struct request_target d;
-        if (bind->type == 'D')
-                return request_target(frame_payload(bind), frame_payload_size(bind), &d) == FRAME_READY ? d.name : "";
-        bool read = request_bind(frame_payload(bind), frame_payload_size(bind), !bind->ends, &b) == FRAME_READY;
-        return read ? b.statement : "";
-}
-
 /* Has this server not got it, and would it be parsed there as texts were not read when the client prepared it? */
 static bool reads_otherwise(const struct track_client *c, const struct track_server *t, const char *name)
 {
@@ -93,7 +84,7 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
 {
         if (t->status == 'E' || !turns_heeded(&t->turns))
                 return false;           /* it will fail, or is skipped */
-        const char *name = name_of(bind);
+        const char *name = request_statement(bind);
         const struct statement *s = statements_find(&c->statements, name);
         enum fit fit = judge(t, s, statements_meant(&c->statements, s));
         if (fit == ANOTHERS || (fit == FITS && s && s->told))
@@ -103,7 +94,8 @@ bool fit_must_ask(const struct track_client *c, const struct track_server *t, co
 
 bool fit_must_wait(const struct track_client *c, const struct track_server *t, const struct frame_piece *bind)
 {
-        return !track_fresh(c, t) && !t->unsynced && turns_heeded(&t->turns) && reads_otherwise(c, t, name_of(bind));
+        return !track_fresh(c, t) && !t->unsynced && turns_heeded(&t->turns) &&
+               reads_otherwise(c, t, request_statement(bind));
 }
 
 /* The same text for who was told the same, with the types of its parameters. */
@@ -122,14 +114,6 @@ static struct text *edition(struct statements *s, const char *name, struct text 
         return bring_instead(s, name, now);
 }
 
-static void sync_own(struct track_client *c, struct track_server *t, struct bytes *out)
-{
-        compose_sync(out);
-        t->prepared.batch++;
-        statements_synced(&c->statements);
-        turns_sent(&t->turns, TURN_SYNC, TURN_STATEMENT);
-}
-
 static void put_question(struct track_server *t, struct text *x, uint64_t since, struct bytes *out)
 {
         bring(t, x, since, out);
@@ -144,20 +128,11 @@ static void ask_plainly(struct track_client *c, struct track_server *t, struct t
 {
         put_question(t, x, since, out);
         if (t->status == 'I' && !t->unsynced) {
-                sync_own(c, t, out);
+                bring_sync(c, t, TURN_STATEMENT, out);
                 return;
         }
         compose_flush(out);
         t->unsynced = true;
-}
-
-static void query(struct track_client *c, struct track_server *t, struct bytes *sql, struct bytes *out)
-{
-        bytes_append(sql, "", 1);
-        compose_query(out, (const char *) bytes_data(sql));
-        bytes_free(sql);
-        turns_sent(&t->turns, TURN_QUERY, TURN_STATEMENT);
-        statements_go(&c->statements);
 }
 
 /* In a transaction, or a part of one, that reads texts as they were read when this one was prepared. */
@@ -169,17 +144,18 @@ static void ask_as_read(struct track_client *c, struct track_server *t, struct t
         bytes_init(&sql, 0);
         bytes_text(&sql, open ? "SAVEPOINT pgbroker" : "BEGIN");
         reading_set(x->key, &sql);
-        query(c, t, &sql, out);
+        restore_query(t, &sql, TURN_STATEMENT, out);
         put_question(t, x, since, out);
-        sync_own(c, t, out);
+        bring_sync(c, t, TURN_STATEMENT, out);
         bytes_text(&sql, open ? "ROLLBACK TO pgbroker; RELEASE pgbroker" : "ROLLBACK");
-        query(c, t, &sql, out);
+        restore_query(t, &sql, TURN_STATEMENT, out);
+        statements_go(&c->statements);
         t->rereading = true;
 }
 
 void fit_ask(struct track_client *c, struct track_server *t, const struct frame_piece *bind, struct bytes *out)
 {
-        const char *name = name_of(bind);
+        const char *name = request_statement(bind);
         bool otherwise = track_fresh(c, t) && reads_otherwise(c, t, name);
         uint64_t since = statements_find(&c->statements, name)->since;
         struct text *x = otherwise ? statements_meaning(&c->statements, name) : bring_meant(c, t, name, &since);
@@ -202,16 +178,14 @@ void fit_ask(struct track_client *c, struct track_server *t, const struct frame_
 bool fit_refused(const struct track_server *t, const struct frame_piece *error)
 {
         struct reply_error e;
-        return t->turns.count > 0 && turns_kind(&t->turns) == TURN_BIND && frame_whole(error) &&
-               reply_error(frame_payload(error), frame_payload_size(error), &e) == FRAME_READY &&
+        return t->turns.count > 0 && turns_kind(&t->turns) == TURN_BIND && reply_error_in(error, &e) &&
                strcmp(e.sqlstate, "26000") == 0 && strstr(e.message, "\"" FIT_NOBODY "\"");
 }
 
 void fit_question_failed(struct track_client *c, const struct frame_piece *error)
 {
         struct reply_error e;
-        if (c->check != CHECK_ASKED || !frame_whole(error) ||
-            reply_error(frame_payload(error), frame_payload_size(error), &e) != FRAME_READY ||
+        if (c->check != CHECK_ASKED || !reply_error_in(error, &e) ||
             (strcmp(e.sqlstate, "57014") != 0 && strcmp(e.sqlstate, "55P03") != 0))
                 return;
         bytes_free(&c->question->refusal);

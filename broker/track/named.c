@@ -15,24 +15,6 @@
 
 /* ---- which statement ---- */
 
-/* The statement's name in a message of these kinds; "": the unnamed one, or a portal. */
-static const char *name_in(const struct frame_piece *piece)
-{
-        const uint8_t *p = frame_payload(piece);
-        size_t n = frame_payload_size(piece);
-        struct request_parse parse;
-        struct request_bind bind;
-        struct request_target target;
-        switch (piece->type) {
-        case 'P':
-                return request_parse(p, n, !piece->ends, &parse) == FRAME_READY ? parse.name : "";
-        case 'B':
-                return request_bind(p, n, !piece->ends, &bind) == FRAME_READY ? bind.statement : "";
-        default:
-                return request_target(p, n, &target) == FRAME_READY && target.kind == 'S' ? target.name : "";
-        }
-}
-
 static bool dropping(const struct statements *s)
 {
         return s->barrier || s->deallocated;
@@ -46,7 +28,7 @@ bool named_changing(const struct track_client *c, const struct track_server *t)
 bool named_unsettled(const struct track_client *c, const struct track_server *t,
                      const struct frame_piece *piece)
 {
-        const struct statement *s = statements_find(&c->statements, name_in(piece));
+        const struct statement *s = statements_find(&c->statements, request_statement(piece));
         if (dropping(&c->statements))
                 return true;
         if (!s)
@@ -195,7 +177,7 @@ static size_t send_unknown(struct track_client *c, struct track_server *t, const
 size_t named_send(struct track_client *c, struct track_server *t, struct text_marks marks,
                   const struct frame_piece *piece, struct bytes *before)
 {
-        const char *name = name_in(piece);
+        const char *name = request_statement(piece);
         if (piece->type == 'P')
                 return send_parse(c, t, marks, name, piece, before);
         uint64_t since;
@@ -226,10 +208,8 @@ void named_deallocate(struct track_client *c, struct track_server *t, struct byt
         while (d && d->ready < bytes_length(&d->names)) {
                 const char *name = (const char *) bytes_data(&d->names) + d->ready;
                 d->ready += strlen(name) + 1;
-                compose_close(before, 'S', name);
-                turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
-                compose_named_parse(before, name, (const uint8_t *) "\0\0", 3);
-                turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
+                bring_close(t, name, before);
+                bring_empty(t, name, before);
         }
 }
 

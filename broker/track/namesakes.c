@@ -1,6 +1,7 @@
 #include "track/namesakes.h"
 
 #include <string.h>
+#include "track/bring.h"
 #include "wire/compose.h"
 #include "wire/sqllex.h"
 
@@ -74,10 +75,8 @@ void namesakes_probe(const struct track_client *c, struct track_server *t, const
 {
         if (!pinned(c) || t->soiled || !possible(name))
                 return;
-        compose_named_parse(out, name, (const uint8_t *) "\0\0", 3);
-        turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
-        compose_close(out, 'S', name);
-        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+        bring_empty(t, name, out);
+        bring_close(t, name, out);
 }
 
 void namesakes_close(struct track_client *c, struct track_server *t, const char *name, struct bytes *out)
@@ -85,7 +84,6 @@ void namesakes_close(struct track_client *c, struct track_server *t, const char 
         /* A DEALLOCATE that failed leaves an empty statement of that name, and a server to be reset. */
         if (!(pinned(c) || t->soiled) || !possible(name))
                 return;
-        compose_close(out, 'S', name);
-        turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
+        bring_close(t, name, out);
         c->pins.doubt = c->pins.doubt || pinned(c);
 }

@@ -180,7 +180,7 @@ static void align_role(struct track_client *c, struct track_server *t, const str
         }
 }
 
-static void send_sql(struct track_server *t, struct bytes *sql, enum turn_owner owner, struct bytes *out)
+void restore_query(struct track_server *t, struct bytes *sql, enum turn_owner owner, struct bytes *out)
 {
         bytes_append(sql, "", 1);
         compose_query(out, (const char *) bytes_data(sql));
@@ -263,14 +263,14 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
         bool sent = reset || bytes_length(&sql);
         if (needs_encoding(c, t, reset, &sql)) {
                 append_set(&head, "client_encoding", settings_get(c->wanted, "client_encoding"));
-                send_sql(t, &head, TURN_RESTORE, first);
+                restore_query(t, &head, TURN_RESTORE, first);
                 bytes_text(&head, guard);
         }
         if (sent) {
                 bytes_append(&head, bytes_data(&sql), bytes_length(&sql));
                 if (!c->trying)
                         lift_guard(c, &head);
-                send_sql(t, &head, TURN_RESTORE, first);
+                restore_query(t, &head, TURN_RESTORE, first);
                 statements_go(&c->statements);
         }
         bytes_free(&head);
@@ -295,7 +295,7 @@ void restore_clean(struct track_server *t, bool rollback, struct bytes *out)
         bytes_text(&sql, rollback ? "ROLLBACK; " : "");
         bytes_text(&sql, reset_parameters);
         bytes_text(&sql, reset_others);
-        send_sql(t, &sql, TURN_CLEAN, out);
+        restore_query(t, &sql, TURN_CLEAN, out);
         restore_forget(t);
         prepared_clear(&t->prepared);
         t->soiled = t->foreign_sequences = t->roles = false;

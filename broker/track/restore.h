@@ -17,6 +17,8 @@ enum restore_from {
         RESTORE_SHARED,                 /* another's, who may share what the broker doesn't see */
         RESTORE_RESET                   /* another's, who may share nothing: a full reset */
 };
+/* Sends the text, and frees it, as one Query of the broker's own. */
+void restore_query(struct track_server *t, struct bytes *sql, enum turn_owner owner, struct bytes *out);
 /* Appends one Query with all that must be reset and SET, and notes its turn; nothing if all fits. */
 void restore_align(struct track_client *c, struct track_server *t, enum restore_from from, struct bytes *first,
                    struct bytes *tell);

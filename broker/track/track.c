@@ -238,8 +238,7 @@ static void restore_refused(struct track_server *t, const struct frame_piece *pi
 {
         struct reply_error e;
         t->restore_failed = true;
-        if (t->restore_reason || !frame_whole(piece) ||
-            reply_error(frame_payload(piece), frame_payload_size(piece), &e) != FRAME_READY)
+        if (t->restore_reason || !reply_error_in(piece, &e))
                 return;
         t->restore_reason = own_new(struct error);
         error_set(t->restore_reason, *e.sqlstate ? e.sqlstate : "XX000", "%s", e.message);
@@ -253,8 +252,7 @@ static bool is_fatal(const struct frame_piece *piece)
         struct reply_error e;
         if (!frame_whole(piece))
                 return true;
-        return reply_error(frame_payload(piece), frame_payload_size(piece), &e) == FRAME_READY &&
-               (strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0);
+        return reply_error_in(piece, &e) && (strcmp(e.severity, "FATAL") == 0 || strcmp(e.severity, "PANIC") == 0);
 }
 
 /* An error skips what was sent up to the Sync, and a COPY what was sent ahead of it: changes of named
@@ -270,9 +268,8 @@ static void undo_changes(struct track_client *c, struct track_server *t, bool fa
 static bool stale_plan(const struct frame_piece *piece)
 {
         struct reply_error e;
-        return frame_whole(piece) &&
-               reply_error(frame_payload(piece), frame_payload_size(piece), &e) == FRAME_READY &&
-               strcmp(e.sqlstate, "0A000") == 0 && strcmp(e.routine, "RevalidateCachedQuery") == 0;
+        return reply_error_in(piece, &e) && strcmp(e.sqlstate, "0A000") == 0 &&
+               strcmp(e.routine, "RevalidateCachedQuery") == 0;
 }
 
 static enum track_verdict reply_error_response(struct track_client *c, struct track_server *t,

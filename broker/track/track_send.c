@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "track/again.h"
+#include "track/bring.h"
 #include "track/fit.h"
 #include "track/named.h"
 #include "track/restore.h"
@@ -33,13 +34,6 @@ void track_drop_unnamed(struct track_client *c)
         pins_drop(&c->pins, PIN_UNNAMED);
 }
 
-static void sync_sent(struct track_client *c, struct track_server *t, enum turn_owner owner)
-{
-        t->prepared.batch++;
-        statements_synced(&c->statements);
-        turns_sent(&t->turns, TURN_SYNC, owner);
-}
-
 /* A Query behind them must be read even if one of them can't be parsed any more: hence a Sync of its own. */
 static void bring_namesakes(struct track_client *c, struct track_server *t, unsigned count, struct bytes *messages,
                             bool sync, struct bytes *before)
@@ -53,10 +47,8 @@ static void bring_namesakes(struct track_client *c, struct track_server *t, unsi
                 turns_sent(&t->turns, TURN_CLOSE, TURN_STATEMENT);
                 turns_sent(&t->turns, TURN_PARSE, TURN_STATEMENT);
         }
-        if (sync) {
-                compose_sync(before);
-                sync_sent(c, t, TURN_STATEMENT);
-        }
+        if (sync)
+                bring_sync(c, t, TURN_STATEMENT, before);
 }
 
 static void send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
@@ -226,7 +218,7 @@ static size_t send(struct track_client *c, struct track_server *t, const struct 
         case 'S':
                 /* During a COPY it is ignored. */
                 t->unsynced = t->unsynced && t->turns.copy == COPY_IN;
-                sync_sent(c, t, TURN_CLIENT);
+                bring_sync_sent(c, t, TURN_CLIENT);
                 break;
         case 'F':
                 if (turns_heeded(&t->turns)) {

@@ -58,6 +58,11 @@ enum frame_verdict reply_error(const uint8_t *p, size_t n, struct reply_error *o
         return n == 1 ? FRAME_READY : FRAME_BAD;
 }
 
+bool reply_error_in(const struct frame_piece *piece, struct reply_error *out)
+{
+        return frame_whole(piece) && reply_error(frame_payload(piece), frame_payload_size(piece), out) == FRAME_READY;
+}
+
 enum frame_verdict reply_parameter(const uint8_t *p, size_t n, struct reply_parameter *out)
 {
         out->name = take_text(&p, &n);

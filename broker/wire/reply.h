@@ -4,6 +4,7 @@
 #ifndef PGB_WIRE_REPLY_H
 #define PGB_WIRE_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "wire/frame.h"
@@ -17,6 +18,9 @@ struct reply_error {
 };
 /* Of ErrorResponse and NoticeResponse. */
 enum frame_verdict reply_error(const uint8_t *p, size_t n, struct reply_error *out);
+
+/* The same of a message that is there as a whole; false: it is not, or can't be read. */
+bool reply_error_in(const struct frame_piece *piece, struct reply_error *out);
 
 struct reply_parameter {
         const char *name, *value;

@@ -87,3 +87,20 @@ bool request_on_large_object(const uint8_t *p, size_t n)
         }
         return false;
 }
+
+const char *request_statement(const struct frame_piece *piece)
+{
+        const uint8_t *p = frame_payload(piece);
+        size_t n = frame_payload_size(piece);
+        struct request_parse parse;
+        struct request_bind bind;
+        struct request_target target;
+        switch (piece->type) {
+        case 'P':
+                return request_parse(p, n, !piece->ends, &parse) == FRAME_READY ? parse.name : "";
+        case 'B':
+                return request_bind(p, n, !piece->ends, &bind) == FRAME_READY ? bind.statement : "";
+        default:
+                return request_target(p, n, &target) == FRAME_READY && target.kind == 'S' ? target.name : "";
+        }
+}

@@ -41,6 +41,9 @@ enum frame_verdict request_execute(const uint8_t *p, size_t n, struct request_ex
 enum frame_verdict request_query(const uint8_t *p, size_t n, bool partial, const char **sql,
                                  size_t *size);
 
+/* The statement's name in a Parse, Bind, Describe or Close; "": the unnamed one, or a portal. */
+const char *request_statement(const struct frame_piece *piece);
+
 /* A FunctionCall, or the beginning of one: is it of loread(), lowrite() or one of the lo_...(), whose descriptors end
  * with the transaction? By their numbers in pg_proc. */
 bool request_on_large_object(const uint8_t *p, size_t n);

@@ -183,6 +183,15 @@ static inline enum track_verdict hear(struct stage *s, struct track_client *c, c
         return track_reply(c, &s->t, &piece, &s->told);
 }
 
+/* An ErrorResponse with these fields, each behind its letter and with its NUL. */
+static inline enum track_verdict hear_error(struct stage *s, const char *fields, size_t size)
+{
+        uint8_t m[256];
+        assert_true(size <= sizeof m - 5);
+        memcpy(m + 5, fields, size);
+        return hear(s, &s->c, m, put_header(m, 'E', size));
+}
+
 /* Columns with a bar between them; a tilde is NULL. */
 static inline size_t put_row(const char *text, uint8_t *p)
 {

@@ -48,10 +48,8 @@ static enum track_verdict stale(void)
 {
         static const char refusal[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
                                       "RRevalidateCachedQuery\0";
-        uint8_t m[200];
         sent_first(&s);
-        memcpy(m + 5, refusal, sizeof refusal);
-        return hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal));
+        return hear_error(&s, refusal, sizeof refusal);
 }
 
 /* Sends what is to be sent again; its messages' types. */

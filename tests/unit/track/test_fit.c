@@ -46,6 +46,14 @@ static const char *describes(uint8_t parameter, uint8_t column)
         return s.fates;
 }
 
+/* The same behind a Parse, and the end of it. */
+static void parsed_and_described(const char *words, uint8_t parameter, uint8_t column)
+{
+        says(&s, words);
+        describes(parameter, column);
+        says(&s, "ZI");
+}
+
 /* It has prepared s1 and knows that it takes an int4 (23) and gives a text (25). */
 static void prepared_and_told(const char *sql)
 {
@@ -74,6 +82,7 @@ static void on(void)
         ask(&s, 'S');
 }
 
+static const char refusal[] = "SERROR\0C26000\0Mprepared statement \"" FIT_NOBODY "\" does not exist\0";
 static const char text[] = "SELECT c FROM t WHERE a = $1";
 
 static void where_it_was_described_it_is_bound_at_once(void **state)
@@ -114,23 +123,18 @@ static void elsewhere_the_server_is_asked_once(void **state)
 
 static void rows_that_have_changed_fail(void **state)
 {
-        static const char refusal[] = "SERROR\0C26000\0Mprepared statement \"" FIT_NOBODY "\" does not exist\0";
-        uint8_t m[256];
         (void) state;
         prepared_and_told(text);
         move();
         for (int i = 0; i < 2; i++) {           /* the shared one, and an edition of its own */
                 run();
                 assert_int_equal(s.v, TRACK_ASK);
-                says(&s, "1");
-                describes(23, 20);
-                says(&s, "ZI");
+                parsed_and_described("1", 23, 20);
         }
         run();
         assert_int_equal(s.v, TRACK_FORWARD);
         on();
-        memcpy(m + 5, refusal, sizeof refusal);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_int_equal(hear_error(&s, refusal, sizeof refusal), TRACK_SWALLOW);
         assert_string_equal(told(&s), "E");
 }
 
@@ -140,16 +144,12 @@ static void other_parameters_are_parsed_with_the_types_it_knows(void **state)
         prepared_and_told(text);
         move();
         run();
-        says(&s, "1");
-        describes(20, 25);
-        says(&s, "ZI");
+        parsed_and_described("1", 20, 25);
         bytes_free(&s.before);
         run();
         assert_int_equal(s.v, TRACK_ASK);
         assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT c FROM t WHERE a = $1 D S");
-        says(&s, "1");
-        describes(23, 25);
-        says(&s, "ZI");
+        parsed_and_described("1", 23, 25);
         run();
         assert_int_equal(s.v, TRACK_FORWARD);
         on();
@@ -193,22 +193,18 @@ static void outside_of_one_the_bind_gets_an_error_of_its_own(void **state)
 static void a_question_that_is_canceled_is_the_binds(void **state)
 {
         static const char canceled[] = "SERROR\0C57014\0Mcanceling statement due to user request\0";
-        static const char refusal[] = "SERROR\0C26000\0Mprepared statement \"" FIT_NOBODY "\" does not exist\0";
-        uint8_t m[256];
         (void) state;
         prepared_and_told(text);
         move();
         run();
-        memcpy(m + 5, canceled, sizeof canceled);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof canceled)), TRACK_SWALLOW);
+        assert_int_equal(hear_error(&s, canceled, sizeof canceled), TRACK_SWALLOW);
         assert_string_equal(says(&s, "ZI"), "s");
         bytes_free(&s.before);
         run();
         assert_int_equal(s.v, TRACK_FORWARD);
         assert_string_equal(sent_first(&s), "B");       /* of nobody's */
         on();
-        memcpy(m + 5, refusal, sizeof refusal);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_int_equal(hear_error(&s, refusal, sizeof refusal), TRACK_SWALLOW);
         assert_memory_equal(bytes_data(&s.told) + 5, canceled, sizeof canceled);
         bytes_free(&s.told);
         says(&s, "ZI");
@@ -258,9 +254,7 @@ static void two_who_mean_different_things_have_an_edition_each(void **state)
         ask_parse(&s, "s1", text);              /* with another search_path, say */
         ask_target(&s, 'D', 'S', "s1");
         ask(&s, 'S');
-        says(&s, "3 1");
-        describes(20, 20);
-        says(&s, "ZI");
+        parsed_and_described("3 1", 20, 20);
         struct track_client other = s.c;
         s.c = one;
         lend(&s, false);
@@ -268,9 +262,7 @@ static void two_who_mean_different_things_have_an_edition_each(void **state)
         run();
         assert_int_equal(s.v, TRACK_ASK);
         assert_string_equal(sent_first(&s), "P:pgbroker_2=SELECT c FROM t WHERE a = $1 D S");
-        says(&s, "1");
-        describes(23, 25);
-        says(&s, "ZI");
+        parsed_and_described("1", 23, 25);
         for (int i = 0; i < 4; i++) {           /* in turn, and nobody asks again */
                 run();
                 assert_int_equal(s.v, TRACK_FORWARD);

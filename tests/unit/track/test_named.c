@@ -270,13 +270,11 @@ static void what_was_skipped_was_not_done(void **state)
 static void a_name_that_is_taken_is_refused_with_the_clients_name(void **state)
 {
         static const char refusal[] = "SERROR\0VERROR\0C42P05\0Mprepared statement \"pgbroker_1\" already exists\0";
-        uint8_t m[200];
         (void) state;
         prepare("s1", "SELECT 1");
         ask_parse(&s, "s1", "SELECT 2");
         ask(&s, 'S');
-        memcpy(m + 5, refusal, sizeof refusal);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_int_equal(hear_error(&s, refusal, sizeof refusal), TRACK_SWALLOW);
         assert_non_null(memmem(bytes_data(&s.told), bytes_length(&s.told), "\"s1\" already exists", 20));
         says(&s, "ZI");
         bytes_free(&s.told);
@@ -288,10 +286,8 @@ static void a_name_that_is_taken_is_refused_with_the_clients_name(void **state)
 static void refuse_1_as_s1(void)
 {
         static const char refusal[] = "SERROR\0VERROR\0C08P01\0Mprepared statement \"pgbroker_1\" requires 1\0";
-        uint8_t m[5 + sizeof refusal];
         bytes_free(&s.told);
-        memcpy(m + 5, refusal, sizeof refusal);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_SWALLOW);
+        assert_int_equal(hear_error(&s, refusal, sizeof refusal), TRACK_SWALLOW);
         assert_non_null(memmem(bytes_data(&s.told), bytes_length(&s.told), "\"s1\" requires 1", 15));
 }
 
@@ -586,14 +582,12 @@ static void a_plan_that_is_of_no_use_any_more_is_made_again_when_it_is_next_used
 {
         static const char refusal[] = "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
                                       "RRevalidateCachedQuery\0";
-        uint8_t m[200];
         (void) state;
         prepare("s1", "SELECT * FROM t");
         prepare("s2", "SELECT 2");
         run("s1");
         sent_first(&s);
-        memcpy(m + 5, refusal, sizeof refusal);
-        assert_int_equal(hear(&s, &s.c, m, put_header(m, 'E', sizeof refusal)), TRACK_FORWARD);
+        assert_int_equal(hear_error(&s, refusal, sizeof refusal), TRACK_FORWARD);
         says(&s, "ZI");
         assert_true(lendable(&s) && !s.t.soiled);
         run("s1");
