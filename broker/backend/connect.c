@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "backend/connect_parameters.h"
 #include "backend/greeting.h"
 #include "backend/probe.h"
 #include "io/resolve.h"
@@ -39,7 +38,8 @@ struct connect {
         connect_done *done;
         void *arg; /* done NULL: was called, or is not wanted any more */
 
-        char *host, *user, *database, *application_name, *root_cert;
+        char *host, *user, *database, *root_cert;
+        struct connect_session session;
         struct sealed *password;
         enum ssl_mode ssl_mode;
         unsigned port, timeout_ms;
@@ -91,7 +91,7 @@ static void connect_release(struct connect *c)
         free(c->host);
         free(c->user);
         free(c->database);
-        free(c->application_name);
+        connect_session_free(&c->session);
         free(c->root_cert);
         free(c);
 }
@@ -178,7 +178,7 @@ static void attempt_begin(struct attempt *a)
                                              .user = c->user,
                                              .password = c->password,
                                              .database = c->database,
-                                             .application_name = c->application_name,
+                                             .session = &c->session,
                                              .sslmode = a->sslmode,
                                              .root_cert = c->root_cert,
                                              .channel_binding = c->decision.channel_binding,
@@ -479,8 +479,7 @@ struct connect *connect_start(struct loop *l, const struct connect_options *opti
         c->password = sealed_new(sealed_open(from->password), sealed_length(from->password));
         c->database = own_string(from->database);
         c->ssl_mode = from->ssl_mode;
-        c->application_name =
-                own_string(options->application_name ? options->application_name : "");
+        connect_session_copy(&c->session, &options->session);
         c->root_cert = own_string(options->tls.root_cert ? options->tls.root_cert : "");
         c->tls = options->tls;
         c->tls.root_cert = c->root_cert;

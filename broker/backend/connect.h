@@ -4,6 +4,7 @@
 #ifndef PGB_BACKEND_CONNECT_H
 #define PGB_BACKEND_CONNECT_H
 
+#include "backend/connect_parameters.h"
 #include "backend/connection.h"
 #include "backend/enforce.h"
 #include "backend/options.h"
@@ -17,7 +18,7 @@ struct connect_options {
         const struct server_host *host;        /* one of the document's */
         struct enforce_options tls;
         unsigned timeout_ms;            /* for all of it; 0: no limit */
-        const char *application_name;   /* "pgbroker" */
+        struct connect_session session;
         struct tcp_options tcp;
         enum target_session_attrs target;      /* PREFER_STANDBY is ANY here */
         void (*unfit)(void *arg, const struct connection *c);   /* this one is not; may be NULL */

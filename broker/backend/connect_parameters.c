@@ -31,6 +31,25 @@ static struct number whole_seconds(uint64_t ms)
         return number(seconds < MAX_SECONDS ? seconds : MAX_SECONDS);
 }
 
+void connect_session_copy(struct connect_session *to, const struct connect_session *from)
+{
+        *to = (struct connect_session){own_string(from->application_name), own_string(from->options),
+                                       own_string(from->replication)};
+}
+
+void connect_session_free(struct connect_session *s)
+{
+        free((void *) s->application_name);
+        free((void *) s->options);
+        free((void *) s->replication);
+        *s = (struct connect_session){0};
+}
+
+static const char *text(const char *s)
+{
+        return s ? s : "";
+}
+
 /* Every keyword that has a file or the environment behind it gets a value; see also
  * connect_neutralise_environment(). Never one string: passwords hold quotes and blanks. */
 void *connect_begin(const struct connect_parameters *p)
@@ -46,8 +65,9 @@ void *connect_begin(const struct connect_parameters *p)
                 {"user", p->user},
                 {"password", sealed_open(p->password)},
                 {"dbname", p->database},
-                {"application_name", p->application_name},
-                {"options", ""},
+                {"application_name", text(p->session->application_name)},
+                {"options", text(p->session->options)},
+                {"replication", p->session->replication},       /* libpq leaves out what is NULL */
                 {"sslmode", p->sslmode},
                 {"sslrootcert", p->root_cert[0] ? p->root_cert : NOWHERE},
                 {"channel_binding", p->channel_binding},

@@ -10,7 +10,7 @@ struct dial {
         void *arg;
         struct connect_options options;
         void (*unfit)(void *arg, const struct connection *c);
-        char *root_cert, *application_name;
+        char *root_cert;
         const struct hosts *hosts;
         unsigned first, tried;
         bool any;                       /* prefer-standby: will do when no standby is there */
@@ -25,8 +25,8 @@ static void try_next(struct dial *d);
 static void dial_free(struct dial *d)
 {
         connect_cancel(d->connect);
+        connect_session_free(&d->options.session);
         free(d->root_cert);
-        free(d->application_name);
         free(d);
 }
 
@@ -130,9 +130,8 @@ struct dial *dial_start(struct loop *l, const struct dial_options *options, dial
         *d = (struct dial){.loop = l, .done = done, .arg = arg, .options = *o, .first = options->first};
         d->hosts = &o->document->hosts;
         d->root_cert = own_string(o->tls.root_cert ? o->tls.root_cert : "");
-        d->application_name = own_string(o->application_name ? o->application_name : "");
+        connect_session_copy(&d->options.session, &o->session);
         d->options.tls.root_cert = d->root_cert;
-        d->options.application_name = d->application_name;
         d->unfit = o->unfit;
         d->options.unfit = unfit;
         d->end = loop_now(l) + o->timeout_ms;

@@ -178,6 +178,22 @@ static void unfit(void *arg, const struct connection *c)
         g->unfit(g->arg, c);
 }
 
+/* What the client has said in its startup packet has a part in this: nobody else's logins are held to fail.
+ * But a password is the keyring's, whoever it was refused to. */
+static void replication_failed(struct logins *g, struct server *s, enum connect_failure f,
+                               const struct error *e)
+{
+        errors_note(g->errors, "login", e->sqlstate, e->text, time(NULL));
+        log_warn(g->log, "replication login failed", log_str("environment", g->environment),
+                 log_str("class", connect_failure_name(f)),
+                 log_str("version", s->credential->version_id), log_reason(e));
+        if (f == CONNECT_REFUSED)
+                keyring_login(g->keyring, s->credential, ROTATION_REFUSED, e);
+        g->not_opened(g->arg, s, f, e);
+        server_free(s);
+        g->changed(g->arg);
+}
+
 static void done(void *arg, struct connection *c, unsigned host, enum connect_failure f,
                  const struct error *e)
 {
@@ -186,6 +202,10 @@ static void done(void *arg, struct connection *c, unsigned host, enum connect_fa
         s->dial = NULL;
         g->fitted = c ? host : host + 1;
         gate_leave(g->gate, 1);
+        if (!c && s->replication) {
+                replication_failed(g, s, f, e);
+                return;
+        }
         if (!c) {
                 failed(g, s, f, e);
                 keyring_login(g->keyring, s->credential, verdict_of(f), e);
@@ -198,11 +218,10 @@ static void done(void *arg, struct connection *c, unsigned host, enum connect_fa
         g->opened(g->arg, s);
 }
 
-static void start(struct logins *g, struct credential *c, bool probe)
+static struct server *start(struct logins *g, struct credential *c, const struct connect_session *session)
 {
         struct server *s = server_new(g->servers, c, loop_now(g->loop));
         g->gate->active++;
-        s->probe = probe;
         s->began_us = loop_us();
         s->pool = g;
         s->root_cert = own_string(g->tls->root_cert);
@@ -210,30 +229,46 @@ static void start(struct logins *g, struct credential *c, bool probe)
                 .connect = {.document = c->document,
                             .tls = *g->tls,
                             .timeout_ms = (unsigned) g->options->server_connect_timeout,
-                            .application_name = "pgbroker",
+                            .session = *session,
                             .tcp = g->options->tcp,
                             .target = g->options->target,
                             .unfit = unfit},
                 .first = choose_first(g)};
         s->dial = dial_start(g->loop, &o, done, s);
+        return s;
 }
 
-bool logins_open(struct logins *g, bool urgent)
+static const struct connect_session shared = {.application_name = "pgbroker"};
+
+bool logins_may_open(struct logins *g, bool urgent)
 {
         if (g->servers->count[SERVER_LOGIN] >= LOGINS_AT_ONCE || !keyring_may_login(g->keyring))
                 return false;
         /* While logins fail one at a time is enough to see whether they still do. */
         if ((g->failures && g->servers->count[SERVER_LOGIN]) || !rested(g, urgent))
                 return false;
-        if (!gate_open(g))
+        return gate_open(g);
+}
+
+bool logins_open(struct logins *g, bool urgent)
+{
+        if (!logins_may_open(g, urgent))
                 return false;
-        start(g, keyring_active(g->keyring), false);
+        start(g, keyring_active(g->keyring), &shared);
         return true;
+}
+
+struct server *logins_open_replication(struct logins *g, const struct connect_session *session,
+                                       enum replication kind)
+{
+        struct server *s = start(g, keyring_active(g->keyring), session);
+        s->replication = kind;
+        return s;
 }
 
 void logins_probe(struct logins *g, struct credential *c)
 {
-        start(g, c, true);
+        start(g, c, &shared)->probe = true;
 }
 
 bool logins_failing(const struct logins *g, struct error *e)

@@ -55,6 +55,7 @@ struct pool_options {
         enum balance load_balance_hosts;
         uint64_t dns_max_ttl;           /* 15 s */
         bool server_round_robin, server_fast_close;
+        bool replication;               /* true: replication connections are let in */
         bool pin_notice;                /* false: a client is told when it gets pinned */
         struct tcp_options tcp;
 };

@@ -172,6 +172,7 @@ bool pool_enter(struct pool *p, struct pool_wait *w, uid_t uid, struct error *e)
 void pool_exit(struct pool *p, struct pool_wait *w)
 {
         p->clients -= w->quota != NULL;
+        pool_replication_forget(p, w);
         quota_leave(&p->quota, TAKE(w->quota));
 }
 
@@ -194,7 +195,7 @@ void pool_pinned(struct pool *p, struct pool_pin *pin)
 void pool_unpin(struct pool *p, struct pool_pin *pin)
 {
         pinning_drop(&p->pinning, pin);
-        if (p->pinning.waiting.count)
+        if (p->pinning.waiting.count || p->replications.waiting.count)
                 pool_look(p);
 }
 
@@ -206,6 +207,10 @@ static void opened(void *arg, struct server *s)
         s->pool = p;
         p->hosts.doubt = false;
         stream_retarget(server_stream(s), &pool_own_events, s);
+        if (s->replication) {
+                pool_replication_opened(s);
+                return;
+        }
         if (!p->known || !settings_equal(p->known, s->connection->reported)) {
                 settings_unref(p->known);
                 p->known = settings_ref(s->connection->reported);
@@ -217,6 +222,11 @@ static void opened(void *arg, struct server *s)
                 pool_prepare(s);
         else
                 pool_settle_idle(s);
+}
+
+static void not_opened(void *arg, const struct server *s, enum connect_failure f, const struct error *e)
+{
+        pool_replication_not_opened(arg, s, f, e);
 }
 
 /* A login that failed may have been one with older credentials. */
@@ -305,6 +315,7 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         take_config(p, config);
         server_lists_init(&p->servers);
         wait_line_init(&p->waiting);
+        pool_replication_init(&p->replications);
         pinning_init(&p->pinning);
         list_init(&p->cancels);
         p->texts = texts_new();
@@ -319,8 +330,8 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
                                     .servers = &p->servers, .keyring = p->keyring,
                                     .gate = config->gate,
                                     .latency = &p->latency.login, .errors = &p->errors,
-                                    .opened = opened, .changed = login_changed, .unfit = unfit,
-                                    .arg = p};
+                                    .opened = opened, .not_opened = not_opened,
+                                    .changed = login_changed, .unfit = unfit, .arg = p};
         logins_init(&p->logins);
         loop_set(l, &p->sweep, loop_now(l) + POOL_SWEEP_MS);
         pool_look(p);
@@ -352,7 +363,7 @@ void pool_free(struct pool *p)
         struct server *s;
         if (!p)
                 return;
-        expect(!p->waiting.count && !p->pinning.count);
+        expect(!p->waiting.count && !p->pinning.count && list_empty(&p->replications.asked));
         pool_cancel_end_all(p);
         logins_stop(&p->logins);
         pool_hosts_free(&p->hosts);

@@ -10,6 +10,7 @@
 #include "backend/logins.h"
 #include "backend/pinning.h"
 #include "backend/pool_hosts.h"
+#include "backend/pool_replication.h"
 #include "backend/quota.h"
 #include "backend/wait.h"
 #include "base/errors.h"
@@ -47,13 +48,13 @@ struct pool {
         struct server_lists servers;
         struct logins logins;
         struct wait_line waiting;       /* for a server */
+        struct replications replications;       /* clients that wait for one of their own */
         struct quota quota;
         struct pinning pinning;
         struct pool_hosts hosts;
         struct list cancels;            /* cancel requests that are under way: pool_cancel.c */
         unsigned cancel_count;          /* of them */
-        /* Connections that clients cancel with: theirs waits to be sent, is under way. */
-        unsigned cancels_waiting, cancels_active;
+        unsigned cancels_waiting, cancels_active;       /* clients' own: not sent yet; under way */
         unsigned clients;
         struct texts *texts;            /* of the statements that clients prepare */
         struct settings *known;         /* what the newest server reported at login; NULL = none yet */
@@ -72,8 +73,7 @@ struct pool {
 /* Takes the source. */
 struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config *config,
                       struct source *source);
-/* Closes every server. No session may be left. */
-void pool_free(struct pool *p);
+void pool_free(struct pool *p);         /* closes every server; no session may be left */
 void pool_set(struct pool *p, const struct pool_config *config);        /* RELOAD */
 
 /* One more client; false and `e` (53300) if there are too many. */

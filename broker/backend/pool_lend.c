@@ -55,7 +55,7 @@ void pool_lent_no_more(struct server *s)
         pool_look(p);
 }
 
-static struct server *lend_this(struct pool *p, struct server *s, struct quota_user *user)
+struct server *pool_lend(struct pool *p, struct server *s, struct quota_user *user)
 {
         server_become(s, SERVER_LENT, loop_now(p->loop));
         p->stats.total.server_assignment_count++;
@@ -78,7 +78,7 @@ static struct server *lend(struct pool *p, const struct pool_wait *w)
                         continue;
                 }
                 if (!must_be_tested(p, s, now))
-                        return lend_this(p, s, w->quota);
+                        return pool_lend(p, s, w->quota);
                 unsigned testing = p->servers.count[SERVER_TESTING];
                 if (testing && testing >= p->waiting.ready)
                         return NULL;
@@ -108,7 +108,8 @@ static unsigned wanted_size(const struct pool *p)
 static unsigned coming(const struct pool *p)
 {
         const struct server *s;
-        unsigned count = p->servers.count[SERVER_LOGIN] + p->servers.count[SERVER_PREPARING];
+        unsigned count = p->servers.count[SERVER_LOGIN] + p->servers.count[SERVER_PREPARING] -
+                         p->replications.logins;
         list_each(s, &p->servers.in[SERVER_TESTING], struct server, link) {
                 if (loop_now(p->loop) - s->since >= TEST_MS)
                         break;
@@ -164,8 +165,10 @@ static void pass_leave(struct pool *p)
 static void give_up(struct pool *p)
 {
         struct error e = {0};
-        if (hopeless(p, &e))
-                wait_fail_all(&p->waiting, &e);
+        if (!hopeless(p, &e))
+                return;
+        wait_fail_all(&p->waiting, &e);
+        wait_fail_all(&p->replications.waiting, &e);
 }
 
 void pool_serve(struct deferred *d)
@@ -173,6 +176,7 @@ void pool_serve(struct deferred *d)
         struct pool *p = container_of(d, struct pool, serve);
         struct pool_wait *w;
         struct server *s;
+        pool_replication_serve(p);
         while (!p->paused && (w = wait_next(&p->waiting)) && (s = lend(p, w))) {
                 uint64_t waited = loop_us() - w->since_us;
                 p->stats.total.wait_time += waited;
@@ -185,11 +189,12 @@ void pool_serve(struct deferred *d)
         if (p->waiting.count)
                 pass_leave(p);
         open_servers(p);
+        unsigned waiters = p->waiting.count + p->replications.waiting.count;
         /* The demand first: it may begin a round, and who waits hears the end of that. */
-        keyring_waiters(p->keyring, p->waiting.count);
-        keyring_demand(p->keyring, p->waiting.count > 0 ||
+        keyring_waiters(p->keyring, waiters);
+        keyring_demand(p->keyring, waiters > 0 ||
                                            server_total(&p->servers) < p->config.options.min_pool_size);
-        if (p->waiting.count)
+        if (waiters)
                 give_up(p);
 }
 

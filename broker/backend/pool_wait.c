@@ -35,9 +35,21 @@ static void notify_waits(struct pool *p, struct wait_line *line)
         }
 }
 
+static void pin_wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
+{
+        char why[400];
+        pool_waits_for(p, w, why, sizeof why);
+        error_set(e, "53400", "no leave to pin in %s in %llu s; %s", p->environment, seconds(p, w), why);
+        error_hint(e, "End the session state that pins (SHOW PINS), or raise max_pinned or pool_size.");
+}
+
 static void wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
 {
         char why[400];
+        if (pool_waits_for_pin(p, w)) {
+                pin_wait_too_long(p, w, e);
+                return;
+        }
         if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
                 return;
         if (keyring_lacking(p->keyring, e))
@@ -56,22 +68,13 @@ static void wait_too_long(const struct pool *p, const struct pool_wait *w, struc
                       "query_wait_timeout.");
 }
 
-static void pin_wait_too_long(const struct pool *p, const struct pool_wait *w, struct error *e)
-{
-        char why[400];
-        pool_waits_for(p, w, why, sizeof why);
-        error_set(e, "53400", "no leave to pin in %s in %llu s; %s", p->environment, seconds(p, w), why);
-        error_hint(e, "End the session state that pins (SHOW PINS), or raise max_pinned or pool_size.");
-}
-
-static void expire_waits(struct pool *p, struct wait_line *line,
-                         void (*why)(const struct pool *p, const struct pool_wait *w, struct error *e))
+static void expire_waits(struct pool *p, struct wait_line *line)
 {
         uint64_t patience = p->config.options.query_wait_timeout;
         struct pool_wait *w;
         while (patience && (w = wait_oldest(line)) && loop_now(p->loop) - w->since >= patience) {
                 struct error e = {0};
-                why(p, w, &e);
+                wait_too_long(p, w, &e);
                 wait_fail(w, &e);
         }
 }
@@ -80,9 +83,12 @@ void pool_sweep_waits(struct pool *p)
 {
         struct error e;
         /* During a bridge clients wait for the bridge, however short query_wait_timeout is. */
-        if (!keyring_bridging(p->keyring) || keyring_given_up(p->keyring, &e))
-                expire_waits(p, &p->waiting, wait_too_long);
-        expire_waits(p, &p->pinning.waiting, pin_wait_too_long);
+        if (!keyring_bridging(p->keyring) || keyring_given_up(p->keyring, &e)) {
+                expire_waits(p, &p->waiting);
+                expire_waits(p, &p->replications.waiting);
+        }
+        expire_waits(p, &p->pinning.waiting);
         notify_waits(p, &p->waiting);
+        notify_waits(p, &p->replications.waiting);
         notify_waits(p, &p->pinning.waiting);
 }

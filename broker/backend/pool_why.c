@@ -51,13 +51,16 @@ static void why_no_server(const struct pool *p, const struct pool_wait *w, char 
         struct error e = {0};
         const unsigned *count = p->servers.count;
         unsigned most = p->config.options.pool_size;
+        const char *replication = pool_replication_why(p, w);
         if (p->paused)
                 snprintf(why, size, "the environment is paused");
-        else if (w->user->held)
+        else if (w->quota->for_server.held)
                 snprintf(why, size, "max_user_connections: uid %u has its %u servers in use",
                          (unsigned) w->quota->uid, w->quota->servers);
         else if (logins_failing(&p->logins, &e))
                 snprintf(why, size, "%s", e.text);
+        else if (*replication)
+                snprintf(why, size, "the last try to make it: %s", replication);
         else if (server_total(&p->servers) - count[SERVER_LOGIN] >= most)
                 snprintf(why, size, "pool_size: %u of %u servers are in use, %u pinned; held by %s",
                          count[SERVER_LENT], most, p->pinning.count,
@@ -68,9 +71,15 @@ static void why_no_server(const struct pool *p, const struct pool_wait *w, char 
                 snprintf(why, size, "its turn comes next");
 }
 
+bool pool_waits_for_pin(const struct pool *p, const struct pool_wait *w)
+{
+        return w->line == &p->pinning.waiting ||
+               (w->line == &p->replications.waiting && p->pinning.count >= pinning_most(&p->config.options));
+}
+
 const char *pool_waits_for(const struct pool *p, const struct pool_wait *w, char *why, size_t size)
 {
-        if (w->line == &p->pinning.waiting)
+        if (pool_waits_for_pin(p, w))
                 return why_no_pin(p, why, size);
         if (!p->paused && !keyring_may_login(p->keyring))
                 return why_no_credentials(p, why, size);

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "secret/keyring.h"
 #include "track/track.h"
+#include "wire/startup.h"
 
 /* name, label in SHOW SERVERS */
 #define SERVER_STATES(X)                                                                           \
@@ -45,6 +46,7 @@ struct server {
         uint64_t id;
         struct dial *dial;              /* LOGIN */
         bool probe;                     /* LOGIN: the keyring asked for it */
+        uint8_t replication;            /* enum replication: made for one client, closed after it */
         struct connection *connection;  /* from IDLE on */
         struct credential *credential;
         char *root_cert;                /* that its login was held to */

@@ -1,7 +1,6 @@
 #include "frontend/greet.h"
 
 #include <string.h>
-#include <strings.h>
 #include "base/own.h"
 #include "wire/compose.h"
 
@@ -18,6 +17,7 @@ void greet_free(struct greet *g)
         settings_unref(g->settings);
         free(g->user);
         free(g->database);
+        free(g->replication);
         free(g->groups);
         bytes_free(&g->unknown);
         greet_init(g);
@@ -29,35 +29,20 @@ static void add_setting(void *arg, const char *name, const char *value)
         settings_put(&g->settings, name, value);
 }
 
-static bool is_replication(const char *value)
+static void take_parameter(struct greet *g, const struct startup_parameter *p)
 {
-        static const char *const no[] = {"false", "off", "no", "0", "f", "n"};
-        for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
-                if (strcasecmp(value, no[i]) == 0)
-                        return false;
-        }
-        return true;
-}
-
-static bool take_parameter(struct greet *g, const struct startup_parameter *p, struct error *e)
-{
-        if (strcmp(p->name, "user") == 0 || strcmp(p->name, "database") == 0)
-                return true;
-        if (strcmp(p->name, "options") == 0)
-                return true;            /* taken before: a parameter of its own wins over it */
-        if (strcmp(p->name, "replication") == 0) {
-                if (!is_replication(p->value))
-                        return true;
-                error_set(e, "0A000", "replication connections do not go through the broker");
-                return error_hint(e, "Connect to the database server itself.");
+        static const char *const taken_before[] = {"user", "database", "replication",
+                                                   "options" /* a parameter of its own wins over it */};
+        for (size_t i = 0; i < sizeof taken_before / sizeof *taken_before; i++) {
+                if (strcmp(p->name, taken_before[i]) == 0)
+                        return;
         }
         if (strncmp(p->name, "_pq_.", 5) == 0) {
                 bytes_append(&g->unknown, p->name, strlen(p->name) + 1);
                 g->unknown_count++;
-                return true;
+                return;
         }
         settings_put(&g->settings, p->name, p->value);
-        return true;
 }
 
 static enum greet_verdict take_session(struct greet *g, const struct startup *s, struct error *e)
@@ -65,6 +50,7 @@ static enum greet_verdict take_session(struct greet *g, const struct startup *s,
         const char *user = startup_get(s, "user");
         const char *database = startup_get(s, "database");
         const char *options = startup_get(s, "options");
+        const char *replication = startup_get(s, "replication");
         if (!user || !*user) {
                 error_set(e, "28000", "no PostgreSQL user name specified in startup packet");
                 return GREET_BAD;
@@ -72,13 +58,13 @@ static enum greet_verdict take_session(struct greet *g, const struct startup *s,
         g->minor = s->minor;
         g->user = own_string(user);
         g->database = own_string(database && *database ? database : user);
+        if (replication && startup_replication(replication) != REPLICATION_NONE)
+                g->replication = own_string(replication);
         g->settings = settings_new();
         if (options && !startup_options(options, add_setting, g, e))
                 return GREET_BAD;
-        for (size_t i = 0; i < s->count; i++) {
-                if (!take_parameter(g, &s->parameters[i], e))
-                        return GREET_BAD;
-        }
+        for (size_t i = 0; i < s->count; i++)
+                take_parameter(g, &s->parameters[i]);
         return GREET_SESSION;
 }
 

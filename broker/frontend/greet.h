@@ -12,6 +12,7 @@
 struct greet {
         struct settings *settings;      /* the session parameters asked for, `options` included */
         char *user, *database;          /* free text */
+        char *replication;              /* as it was asked for; NULL: it was not */
         uint16_t minor;                 /* protocol 3.minor, as asked */
         struct bytes unknown;           /* names of "_pq_." options, each with its NUL */
         size_t unknown_count;

@@ -96,9 +96,20 @@ static void answer_sync(struct relay *r)
         send_own(r->client, &b);
 }
 
+/* Of a replication connection: its server is nobody else's, before or after. */
+static enum relay_verdict request_raw(struct relay *r, const struct frame_piece *piece)
+{
+        if (piece->type == 'X')
+                return RELAY_GOODBYE;
+        stream_send(server_stream(r->server), piece->data, piece->size);
+        return RELAY_MORE;
+}
+
 static enum relay_verdict request(struct relay *r, const struct frame_piece *piece, struct error *e)
 {
         struct track_request q;
+        if (r->raw)
+                return request_raw(r, piece);
         if (!piece->begins && r->swallowing) {
                 r->swallowing = !piece->ends;
                 return RELAY_MORE;
@@ -313,6 +324,11 @@ static enum relay_verdict reply(struct relay *r, const struct frame_piece *piece
         struct track_server *t = &r->server->track;
         struct bytes extra;
         bool last = ends_session(r, piece, e);
+        if (r->raw) {
+                r->fatal |= last;
+                stream_send(r->client, piece->data, piece->size);
+                return RELAY_MORE;
+        }
         if (last && nothing_open(r))
                 return RELAY_LOST;
         bytes_init(&extra, 0);
@@ -347,7 +363,7 @@ enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, si
                                                   STREAM_HOLD, &piece);
                 if (f == FRAME_SHORT)
                         break;
-                bool unseen = nothing_open(r);
+                bool unseen = !r->raw && nothing_open(r);
                 v = f == FRAME_BAD ? RELAY_BAD : reply(r, &piece, e);
                 if (v == RELAY_BAD) {
                         error_set(e, "08P01", "the server sent a message that does not answer what "

@@ -30,6 +30,7 @@ struct relay {
         bool pin_notice;                /* the client wants to be told that it is pinned ... */
         bool pin_told;                  /* ... and has been */
         bool muted;                     /* the client is not welcomed yet: nothing goes to it */
+        bool raw;                       /* replication: all goes through as it is */
         bool swallowing;                /* the rest of a message is for no server */
         bool fatal;                     /* no word of the broker's own may follow: the client has the
                                          * server's FATAL, or one half of a message */

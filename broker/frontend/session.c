@@ -5,6 +5,7 @@
 #include "base/expect.h"
 #include "base/own.h"
 #include "frontend/session_cancel.h"
+#include "frontend/session_replication.h"
 #include "wire/compose.h"
 
 static const char *const names[SESSION_STATE_COUNT] = {
@@ -17,7 +18,7 @@ static const char *const names[SESSION_STATE_COUNT] = {
 
 static const unsigned moves[SESSION_STATE_COUNT] = {
         [SESSION_GREETING] = TO(LOGIN) | TO(ENDED),
-        [SESSION_LOGIN] = TO(TRYING) | TO(IDLE) | TO(ENDED),
+        [SESSION_LOGIN] = TO(TRYING) | TO(IDLE) | TO(ACTIVE) | TO(ENDED),
         [SESSION_TRYING] = TO(LOGIN) | TO(IDLE) | TO(ACTIVE) | TO(ENDED),
         [SESSION_IDLE] = TO(WAITING) | TO(ACTIVE) | TO(WAITING_PIN) | TO(ENDED),
         [SESSION_WAITING] = TO(ACTIVE) | TO(IDLE) | TO(ENDED),
@@ -81,7 +82,7 @@ static void flow(struct session *s)
 static bool may_leave(const struct session *s)
 {
         const struct relay *r = &s->relay;
-        return s->state == SESSION_IDLE || s->state == SESSION_GREETING ||
+        return s->state == SESSION_IDLE || s->state == SESSION_GREETING || s->replication ||
                (s->state == SESSION_ACTIVE && track_quiet(&r->server->track) &&
                 frame_at_border(&r->cutter) && !s->partial);
 }
@@ -118,6 +119,10 @@ void session_settle(struct session *s)
                 session_end(s, s->farewell);
                 return;
         }
+        if (s->replication) {
+                session_replication_settle(s);
+                return;
+        }
         if (leave_when_answered(s))
                 return;
         flow(s);
@@ -139,6 +144,10 @@ static void say_fatal(struct session *s, const struct error *e)
 static void leave_server(struct session *s)
 {
         struct server *server = TAKE(s->relay.server);
+        if (s->replication) {
+                pool_discard(server, "its replication client left");
+                return;
+        }
         pool_notifier_left(server, loop_us());
         if (frame_at_border(&s->relay.cutter))
                 pool_abandon(server, &s->relay.track);
@@ -297,7 +306,10 @@ static void given(struct pool_wait *w, struct server *server)
 {
         struct session *s = container_of(w, struct session, wait);
         if (s->state == SESSION_LOGIN) {
-                session_try(s, server);
+                if (s->replication)
+                        session_replicating(s, server);
+                else
+                        session_try(s, server);
                 return;
         }
         if (s->state == SESSION_WAITING_PIN) {

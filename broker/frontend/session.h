@@ -78,6 +78,7 @@ struct session {
         enum session_state state;
         bool partial;                   /* the client has sent a part of a message, or one that waits */
         bool finished;                  /* it has said its last, and waits for answers */
+        uint8_t replication;            /* enum replication */
         uint8_t trials;                 /* servers that were lost while its parameters were tried */
         char *user;
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */

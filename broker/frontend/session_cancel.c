@@ -133,6 +133,8 @@ static enum aim aim(const struct session *s)
                 return aim_unread(s);
         if (server->canceling)
                 return AIM_LATER;
+        if (s->replication)
+                return AIM_SERVER;
         if (turns_owe_client(&server->track.turns, &now))
                 return now ? AIM_SERVER : AIM_LATER;
         return s->state == SESSION_WAITING_PIN ? AIM_HERE : aim_unread(s);
@@ -205,7 +207,7 @@ void session_cancel_end(struct session *s)
 void session_cancel_over(void *borrower)
 {
         struct session *s = borrower;
-        if (s->state == SESSION_ACTIVE && track_quiet(&s->relay.server->track))
+        if (!s->replication && s->state == SESSION_ACTIVE && track_quiet(&s->relay.server->track))
                 session_at_rest(s);
         session_settle(s);
 }

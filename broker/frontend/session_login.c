@@ -6,6 +6,7 @@
 #include "backend/pool_notifier.h"
 #include "base/expect.h"
 #include "base/own.h"
+#include "frontend/session_replication.h"
 #include "io/listen.h"
 
 #define VIRTUAL_PID 4194304u            /* Linux gives no process a higher one */
@@ -13,34 +14,35 @@
 static void send_welcome(struct session *s)
 {
         struct relay *r = &s->relay;
+        const struct settings *own = s->replication ? r->server->connection->reported : NULL;
         struct bytes b;
         bytes_init(&b, 0);
-        if (session_mode(s) && r->server->connection->has_key)
+        if (session_keeps(s) && r->server->connection->has_key)
                 s->relay.pid = r->server->connection->pid;
         if (session_mode(s))
                 pool_notifier_lent(r->server, s->relay.pid, loop_us());
         greet_negotiate(s->greet, &b);
         s->cancel_key_size = s->greet->minor >= 2 ? SESSION_KEY : 4;
-        greet_welcome(r->track.wanted, r->track.known, s->relay.pid, s->cancel_key,
+        greet_welcome(own ? own : r->track.wanted, own ? own : r->track.known, s->relay.pid, s->cancel_key,
                       s->cancel_key_size, &b);
         stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
         bytes_free(&b);
         s->keeper->welcomed(s->keeper->arg, s);
 }
 
-static void welcome(struct session *s)
+void session_welcome(struct session *s)
 {
         send_welcome(s);
         greet_free(s->greet);
         free(TAKE(s->greet));
         s->relay.muted = false;
         s->heard_at = loop_now(s->loop);
-        stream_retarget(s->relay.client, &session_client_events, s);
+        stream_retarget(s->relay.client, s->replication ? &session_replication_events : &session_client_events, s);
         s->home->pool->stats.total.client_login_count++;
         log_info(s->log, "client connected", log_str("environment", s->home->pool->environment),
                   log_int("client", (int64_t) s->id), log_int("pid", s->pid), log_int("uid", s->uid),
                   log_str("user", s->user));
-        if (s->relay.server && !session_mode(s))
+        if (s->relay.server && !session_keeps(s))
                 session_give_back(s);
         session_become(s, s->relay.server ? SESSION_ACTIVE : SESSION_IDLE);
         stream_again(s->relay.client);
@@ -69,7 +71,7 @@ void session_tried(struct session *s)
         struct track_client *c = &s->relay.track;
         c->trying = false;
         home_learn(s->home, s->greet->settings, &(struct welcome){c->wanted, c->startup});
-        welcome(s);
+        session_welcome(s);
 }
 
 static void begin_tracking(struct session *s, const struct welcome *w)
@@ -101,9 +103,13 @@ void session_log_in(struct session *s)
 {
         struct home *h = s->home;
         struct welcome w;
+        if (s->greet->replication) {
+                session_replicate(s);
+                return;
+        }
         if (home_welcome(h, s->greet->settings, &w) && !session_mode(s)) {
                 begin_tracking(s, &w);
-                welcome(s);
+                session_welcome(s);
                 return;
         }
         struct server *server = pool_take(h->pool, &s->wait);

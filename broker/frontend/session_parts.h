@@ -1,6 +1,6 @@
 /* What the parts of session share: session.c (a client at work), session_server.c (the server it has),
  * session_time.c (its timeouts), session_login.c (until it is at work), session_cancel.c (cancel requests
- * for it). */
+ * for it), session_replication.c (one that speaks replication). */
 #ifndef PGB_FRONTEND_SESSION_PARTS_H
 #define PGB_FRONTEND_SESSION_PARTS_H
 
@@ -12,11 +12,18 @@ extern const struct pool_wait_events session_wait_events;
 void session_become(struct session *s, enum session_state state);
 const struct pool_options *session_options(const struct session *s);
 bool session_mode(const struct session *s);     /* pool_mode session */
+/* It has one server from its first need of it to its end. */
+static inline bool session_keeps(const struct session *s)
+{
+        return s->replication || session_mode(s);
+}
 /* After every event: who is read, and which timeout runs. */
 void session_settle(struct session *s);
 void session_set_patience(struct session *s, uint64_t ms);
 /* What begins or ends has been noted; sees to it that patience_over() comes in time. */
 void session_watch_time(struct session *s);
+/* It has this server, whose events go to it from now on. */
+void session_hold(struct session *s, struct server *server, const struct stream_events *events);
 void session_borrow(struct session *s, struct server *server);
 void session_give_back(struct session *s);
 /* Bytes came from the client: does a request, a transaction begin with them? */
@@ -24,6 +31,9 @@ void session_clock(struct session *s);
 /* Its server is quiet: is there something left to ask, or can it go back? */
 void session_at_rest(struct session *s);
 void session_log_in(struct session *s);
+void session_welcome(struct session *s);
+/* The server is lost, and why. `unseen`: all that the client began was answered before. */
+void session_server_gone(struct session *s, const struct error *why, bool unseen);
 /* A server for trying the startup parameters; they were tried. */
 void session_try(struct session *s, struct server *server);
 void session_tried(struct session *s);

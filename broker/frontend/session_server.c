@@ -23,24 +23,29 @@ static void note_client(const struct session *s, struct server *server)
         server->last_client = s->id;
 }
 
-void session_borrow(struct session *s, struct server *server)
+void session_hold(struct session *s, struct server *server, const struct stream_events *events)
 {
-        note_client(s, server);
         server->borrower = s;
         server->cancel_over = session_cancel_over;
         server->leave = session_leave_server;
-        server->request_time = time(NULL);
-        server->result_at = 0;          /* of a client that left in the middle of a result */
-        stream_retarget(server_stream(server), &server_events, s);
-        s->wait.has_server = true;
-        s->relay.pin_notice = session_options(s)->pin_notice && !session_mode(s);
-        relay_attach(&s->relay, server, pool_must_reset(server, s->uid));
         server->last_pid = s->pid;
         server->last_uid = s->uid;
         server->used = true;
+        s->request_time = server->request_time = time(NULL);
+        s->wait.has_server = true;
+        stream_retarget(server_stream(server), events, s);
+}
+
+void session_borrow(struct session *s, struct server *server)
+{
+        bool reset = pool_must_reset(server, s->uid);
+        note_client(s, server);
+        session_hold(s, server, &server_events);
+        server->result_at = 0;          /* of a client that left in the middle of a result */
+        s->relay.pin_notice = session_options(s)->pin_notice && !session_mode(s);
+        relay_attach(&s->relay, server, reset);
         if (s->state != SESSION_TRYING)         /* then it can't notify anybody yet */
                 pool_notifier_lent(server, s->relay.pid, loop_us());
-        s->request_time = server->request_time;
         s->relay.xact_us = s->query_us = loop_us();
 }
 
@@ -135,7 +140,7 @@ void session_at_rest(struct session *s)
 }
 
 /* The server is lost: only what the client has not begun can go on as if nothing were. */
-static void server_gone(struct session *s, const struct error *why, bool unseen)
+void session_server_gone(struct session *s, const struct error *why, bool unseen)
 {
         s->relay.fatal |= !relay_may_speak(&s->relay);
         s->wait.has_server = false;
@@ -164,7 +169,7 @@ void session_trial_failed(struct session *s)
         struct error why = {0};
         error_set(&why, "08006", "the database server did not answer while the startup parameters were "
                   "tried (server_connect_timeout)");
-        server_gone(s, &why, false);
+        session_server_gone(s, &why, false);
 }
 
 /* ---- from the server ---- */
@@ -212,7 +217,7 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
                                  log_str("environment", s->home->pool->environment),
                                  log_int("server", (int64_t) server->id), log_reason(&e));
                 }
-                server_gone(s, &e, v == RELAY_LOST);
+                session_server_gone(s, &e, v == RELAY_LOST);
                 return n;
         }
         if (s->state == SESSION_TRYING) {
@@ -247,7 +252,7 @@ static void server_ended(void *arg, const struct error *e)
         error_set(&why, "08006", "the database server closed the connection: %s",
                   e ? e->text : "end of file");
         error_hint(&why, again_hint);
-        server_gone(s, &why, unseen);
+        session_server_gone(s, &why, unseen);
 }
 
 static const struct stream_events server_events = {server_received, session_flow_changed,

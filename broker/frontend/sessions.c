@@ -51,18 +51,29 @@ static void too_many(const struct sessions *ss, struct error *e)
         error_hint(e, "Close idle clients or raise socket.max_client_conn.");
 }
 
+/* PostgreSQL's tools for physical replication send this name, whatever they are told: the server ignores it. */
+static bool asks_for_no_database(const struct greet *g)
+{
+        return g->replication && startup_replication(g->replication) == REPLICATION_PHYSICAL &&
+               strcmp(g->database, "replication") == 0;
+}
+
 static struct home *find_home(void *arg, struct session *s, const char *database, struct error *e)
 {
         struct sessions *ss = arg;
         struct sessions_environment *v = sessions_find(ss, database);
         struct listen_peer peer = peer_of(s);
+        if (!v && asks_for_no_database(s->greet) && ss->environments.next == ss->environments.prev)
+                v = list_first(&ss->environments, struct sessions_environment, link);
         if (refuse_draining(ss, e))
                 return NULL;
         if (!v) {
                 char names[160];
                 error_set(e, "3D000", "environment \"%s\" does not exist", database);
-                error_hint(e, "The database name is the name of an environment; yours are: %s.",
-                           names_for(ss, &peer, names, sizeof names));
+                error_hint(e, "The database name is the name of an environment; yours are: %s.%s",
+                           names_for(ss, &peer, names, sizeof names),
+                           asks_for_no_database(s->greet) ? " Give the one that is to be replicated the "
+                                                            "alias \"replication\"." : "");
                 return NULL;
         }
         if (!access_allows(&v->access, &ss->self, &peer)) {

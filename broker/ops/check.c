@@ -109,7 +109,7 @@ static void fetched(void *arg, struct source_answer *a)
                 .connect = {.document = c->document,
                             .tls = environment(c)->tls,
                             .timeout_ms = (unsigned) environment(c)->pool.server_connect_timeout,
-                            .application_name = "pgbroker --check",
+                            .session = {.application_name = "pgbroker --check"},
                             .target = environment(c)->pool.target}};
         c->dial = dial_start(c->loop, &o, connected, c);
 }

@@ -271,6 +271,7 @@ static void fill_pool(const struct sheet *s, struct pool_options *out)
         out->server_login_retry = sheet_number(s, "pool.server_login_retry");
         out->pin_drain_timeout = sheet_number(s, "pool.pin_drain_timeout");
         out->pin_idle_timeout = sheet_number(s, "pool.pin_idle_timeout");
+        out->replication = sheet_number(s, "pool.replication") != 0;
         out->pin_notice = sheet_number(s, "pool.pin_notice") != 0;
         out->message_timeout = sheet_number(s, "pool.message_timeout");
         out->client_login_timeout = sheet_number(s, "pool.client_login_timeout");

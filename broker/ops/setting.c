@@ -203,6 +203,9 @@ static const struct setting table[] = {
                  "LISTENs is no activity, what it hears neither."),
         BOOL(ENVIRONMENT, RELOAD, "pool.pin_notice", "false",
              "Whether a client is told by a NOTICE that it is pinned from now on, and by what."),
+        BOOL(ENVIRONMENT, RELOAD, "pool.replication", "true",
+             "Whether replication connections are let in. Each has a server connection of its own, which counts "
+             "in pool_size and max_pinned and is closed with it."),
         DURATION(ENVIRONMENT, RELOAD, "pool.message_timeout", "30s",
                  "How long a client may stop inside a message while it holds a server connection."),
         DURATION(ENVIRONMENT, RELOAD, "pool.client_login_timeout", "60s",

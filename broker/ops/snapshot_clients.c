@@ -12,7 +12,7 @@ static const struct snapshot_column clients_columns[] = {
         {"type", 's', "C, for client."},
         {"user", 's', "What the client calls itself."},
         {"database", 's', "The environment."},
-        {"replication", 's', "none: replication does not go through the broker."},
+        {"replication", 's', "physical or logical: it speaks replication; none: it does not."},
         {"state", 's',
          "active: has a server; waiting: for one, or for leave to pin; idle: neither."},
         {"addr", 's', "unix."},
@@ -54,6 +54,14 @@ static uint64_t waited(const struct session *s)
         return wait_waits(&s->wait) && now > s->wait.since_us ? now - s->wait.since_us : 0;
 }
 
+/* Who speaks replication goes by the name that the server knows it by. */
+static const char *application_name(const struct session *s)
+{
+        const struct server *server = s->relay.server;
+        const struct settings *known = s->replication && server ? server->track.reported : s->relay.track.wanted;
+        return settings_get(known, "application_name");
+}
+
 static void clients_row(const struct snapshot_world *w, const struct session *s,
                         struct snapshot_rows *r)
 {
@@ -65,7 +73,7 @@ static void clients_row(const struct snapshot_world *w, const struct session *s,
         snapshot_text(r, "C");
         snapshot_text(r, s->user);
         snapshot_text(r, environment);
-        snapshot_text(r, "none");
+        snapshot_text(r, replication_name(s->replication));
         snapshot_text(r, session_state_name(s->state));
         snapshot_text(r, "unix");
         snapshot_count(r, port);
@@ -80,7 +88,7 @@ static void clients_row(const struct snapshot_world *w, const struct session *s,
         snapshot_text(r, server ? server_name(server, environment, name) : "");
         snapshot_number(r, s->pid);
         snapshot_text(r, "");
-        snapshot_text(r, settings_get(s->relay.track.wanted, "application_name"));
+        snapshot_text(r, application_name(s));
         snapshot_count(r, statements_count(&s->relay.track.statements));
         snapshot_count(r, s->id & INT32_MAX);
         snapshot_end(r);
@@ -108,7 +116,7 @@ static const struct snapshot_column servers_columns[] = {
         {"type", 's', "S, for server."},
         {"user", 's', "The name it has logged in with."},
         {"database", 's', "The environment."},
-        {"replication", 's', "none: replication does not go through the broker."},
+        {"replication", 's', "physical or logical: made for one client that speaks replication; else none."},
         {"state", 's',
          "active: a client has it; idle: may be lent; tested: being cleaned; being_canceled: a "
          "cancel request may still hit it; new: being made."},
@@ -164,7 +172,7 @@ static void servers_row(const struct pool *p, const struct server *s, struct sna
         snapshot_text(r, "S");
         snapshot_text(r, s->credential->document->username);
         snapshot_text(r, p->environment);
-        snapshot_text(r, "none");
+        snapshot_text(r, replication_name(s->replication));
         snapshot_text(r, server_state_name(s->state));
         snapshot_text(r, c ? c->address : NULL);
         snapshot_count(r, c ? c->port : s->credential->document->port);

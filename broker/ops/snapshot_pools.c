@@ -10,7 +10,7 @@ const char *snapshot_login(const struct pool *p)
 
 unsigned snapshot_waiting(const struct pool *p)
 {
-        return p->waiting.count + p->pinning.waiting.count;
+        return p->waiting.count + p->replications.waiting.count + p->pinning.waiting.count;
 }
 
 static const char *mode_name(const struct pool *p)
@@ -43,13 +43,13 @@ static const struct snapshot_column pools_columns[] = {
 
 static uint64_t longest_wait(const struct pool *p)
 {
-        const struct pool_wait *server = wait_oldest(&p->waiting);
-        const struct pool_wait *pin = wait_oldest(&p->pinning.waiting);
+        const struct wait_line *const lines[] = {&p->waiting, &p->replications.waiting, &p->pinning.waiting};
         uint64_t now = loop_us(), longest = 0;
-        if (server && now > server->since_us)
-                longest = now - server->since_us;
-        if (pin && now > pin->since_us && now - pin->since_us > longest)
-                longest = now - pin->since_us;
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+                const struct pool_wait *w = wait_oldest(lines[i]);
+                if (w && now > w->since_us && now - w->since_us > longest)
+                        longest = now - w->since_us;
+        }
         return longest;
 }
 

@@ -25,7 +25,8 @@
         X(SEQUENCE, "sequence value", false, 0)                                                    \
         X(SEED, "random seed", false, 0)                                                           \
         X(LOAD, "LOAD", false, 0)                                                                  \
-        X(BACKUP, "backup or temporary slot", false, 0)
+        X(BACKUP, "backup or temporary slot", false, 0)                                            \
+        X(REPLICATION, "replication", false, 0)
 
 enum pin_kind {
 #define X(name, label, undone, bit) PIN_##name,

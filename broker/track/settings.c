@@ -199,3 +199,24 @@ char *settings_key(const struct settings *s)
         bytes_free(&key);
         return text;
 }
+
+/* As pg_split_opts() takes it: blanks part the switches, unless a backslash is in front of them. */
+static void put_escaped(struct bytes *out, const char *text)
+{
+        for (; *text; text++) {
+                if (strchr(" \t\n\v\f\r\\", *text))
+                        bytes_append(out, "\\", 1);
+                bytes_append(out, text, 1);
+        }
+}
+
+void settings_options(const struct settings *s, struct bytes *out)
+{
+        const char *name, *value;
+        for (size_t at = 0; settings_next(s, &at, &name, &value);) {
+                bytes_text(out, bytes_length(out) ? " -c " : "-c ");
+                put_escaped(out, name);
+                bytes_append(out, "=", 1);
+                put_escaped(out, value);
+        }
+}

@@ -30,6 +30,8 @@ bool settings_next(const struct settings *s, size_t *at, const char **name, cons
 bool settings_equal(const struct settings *a, const struct settings *b);
 /* Names and values as one text, for use as a key; the caller frees it. */
 char *settings_key(const struct settings *s);
+/* As command-line switches, "-c name=value ...", which startup_options() reads back. */
+void settings_options(const struct settings *s, struct bytes *out);
 
 OWN_DEFINE(struct settings, settings_unref)
 

@@ -48,6 +48,7 @@ const struct frame_rules frame_from_server = {.type = {
         ['s'] = {WHOLE, 4, 4},                  /* PortalSuspended */
         ['Z'] = {WHOLE, 5, 5},                  /* ReadyForQuery */
         ['T'] = {WHOLE, 4 + 2, LARGEST},        /* RowDescription */
+        ['W'] = {WHOLE, 4 + 3, SMALL},          /* CopyBothResponse */
 }};
 
 /* Reads the header at p; BAD for a type or length that the peer may not send. */

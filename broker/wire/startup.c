@@ -1,6 +1,7 @@
 #include "wire/startup.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum {
         TLS_RECORD = 0x16,
@@ -262,4 +263,33 @@ bool startup_options(const char *options, option_found *found, void *arg, struct
                 if (!assignment(text, found, arg, e))
                         return false;
         }
+}
+
+/* ---- replication ---- */
+
+/* Is it this word, or the beginning of it? PostgreSQL takes that, too, from so many letters on. */
+static bool begins(const char *word, const char *value, size_t least)
+{
+        size_t n = strlen(value);
+        return n >= least && strncasecmp(word, value, n) == 0;
+}
+
+enum replication startup_replication(const char *value)
+{
+        if (strcmp(value, "database") == 0)
+                return REPLICATION_LOGICAL;
+        return begins("false", value, 1) || begins("no", value, 1) || begins("off", value, 2) ||
+                               strcmp(value, "0") == 0
+                       ? REPLICATION_NONE
+                       : REPLICATION_PHYSICAL;
+}
+
+const char *replication_name(enum replication r)
+{
+        static const char *const names[] = {
+#define X(name, label) [REPLICATION_##name] = label,
+                REPLICATIONS(X)
+#undef X
+        };
+        return names[r];
 }

@@ -46,6 +46,19 @@ enum frame_verdict startup_read(const uint8_t *p, size_t n, struct startup *s, s
 /* The value of a parameter, the last one if repeated; NULL if absent. */
 const char *startup_get(const struct startup *s, const char *name);
 
+/* What the startup parameter "replication" asks for; name, label in SHOW CLIENTS and SHOW SERVERS. Anything that
+ * PostgreSQL would not take as false or as a database's name for it is PHYSICAL here: the server says what is
+ * wrong with it. */
+#define REPLICATIONS(X) X(NONE, "none") X(PHYSICAL, "physical") X(LOGICAL, "logical")
+
+enum replication {
+#define X(name, label) REPLICATION_##name,
+        REPLICATIONS(X)
+#undef X
+};
+enum replication startup_replication(const char *value);
+const char *replication_name(enum replication r);
+
 /* Splits the value of the startup parameter "options" as PostgreSQL does (pg_split_opts: blanks,
  * backslash escapes) and understands `-c name=value`, `-cname=value`, `--name=value` (dashes in
  * the name become underscores) and PostgreSQL's letters that stand for parameters (-e, -f, -S, ...:

@@ -163,14 +163,6 @@ class Startup(Wired):
                     kind, payload = client.read()
                     self.assertEqual((kind, protocol.error_fields(payload)["C"]), ("E", "08P01"))
 
-    def test_replication_is_refused_in_words(self):
-        with self.world() as world:
-            daemon = self.watch(world.start())
-            done = process.run(["psql", "-Xc", "IDENTIFY_SYSTEM", daemon.uri(replication="database")], check=False,
-                               env=broker.environment("/nonexistent"), cwd="/")
-            self.assertEqual(done.returncode, 2)
-            self.assertRegex(done.stderr, "FATAL: +replication connections do not go through the broker\nHINT: .*server")
-
 
 class Long(Wired):
     """A message may be as long as PostgreSQL takes it: it goes on as it comes."""

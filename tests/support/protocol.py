@@ -274,6 +274,10 @@ class Connection:
     def login(self, database, user="story", version=PROTOCOL_3_0, **parameters):
         """Startup to ReadyForQuery; raises ServerError if refused. Returns itself."""
         self.send(startup_message({"user": user, "database": database, **parameters}, version))
+        return self.welcomed()
+
+    def welcomed(self):
+        """What follows a startup message that was sent."""
         while True:
             kind, payload = self.read()
             if kind == "E":

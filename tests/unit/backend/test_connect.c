@@ -310,7 +310,7 @@ static struct connect *start(struct outcome *o, const struct try *t, unsigned po
                                           .host = &host,
                                           .tls = {t->floor, t->root_cert, BINDING_PREFER},
                                           .timeout_ms = t->timeout_ms ? t->timeout_ms : 20000,
-                                          .application_name = "pgbroker",
+                                          .session = {.application_name = "pgbroker"},
                                           .tcp = t->tcp,
                                           .target = t->target,
                                           .unfit = t->target ? unfit : NULL};

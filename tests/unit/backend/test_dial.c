@@ -142,7 +142,7 @@ static void dial(struct outcome *o, enum target_session_attrs target, unsigned f
         struct document d;
         struct dial_options options = {.connect = {.document = &d,
                                                    .timeout_ms = timeout_ms ? timeout_ms : 20000,
-                                                   .application_name = "pgbroker",
+                                                   .session = {.application_name = "pgbroker"},
                                                    .target = target,
                                                    .unfit = unfit},
                                        .first = first};

@@ -1,5 +1,6 @@
 #include "../base/cmocka_all.h"
 #include "track/settings.h"
+#include "wire/startup.h"
 
 static struct settings *three(void)
 {
@@ -194,6 +195,29 @@ static void a_value_cannot_forge_a_key(void **state)
         assert_string_not_equal(of_a, of_b);
 }
 
+static void put(void *to, const char *name, const char *value)
+{
+        settings_put(to, name, value);
+}
+
+static void as_options_they_are_read_back(void **state)
+{
+        (void) state;
+        OWN(settings_unref) struct settings *a = settings_new(), *b = settings_new();
+        struct error e = {0};
+        struct bytes out;
+
+        settings_put(&a, "application_name", " two  words\t\\and 'more' = -c x=y\n");
+        settings_put(&a, "search_path", "");
+        settings_put(&a, "work_mem", "4MB");
+        bytes_init(&out, 0);
+        settings_options(a, &out);
+        bytes_append(&out, "", 1);
+        assert_true(startup_options((const char *) bytes_data(&out), put, &b, &e));
+        assert_true(settings_equal(a, b));
+        bytes_free(&out);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -208,6 +232,7 @@ int main(void)
                 cmocka_unit_test(equal_means_same_names_and_values_in_any_order),
                 cmocka_unit_test(keys_are_equal_just_when_sets_are),
                 cmocka_unit_test(a_value_cannot_forge_a_key),
+                cmocka_unit_test(as_options_they_are_read_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,19 @@ static void other_switches_are_refused(void **state)
         assert_false(startup_options(text, note, found, &e));
 }
 
+static void replication_has_postgresql_s_words(void **state)
+{
+        (void) state;
+        static const char *const none[] = {"false", "F", "fal", "no", "N", "off", "of", "0"};
+        static const char *const physical[] = {"true", "on", "yes", "1", "o", "", "DATABASE", "falsely", "nonsense"};
+        for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+                assert_int_equal(startup_replication(none[i]), REPLICATION_NONE);
+        for (size_t i = 0; i < sizeof physical / sizeof physical[0]; i++)
+                assert_int_equal(startup_replication(physical[i]), REPLICATION_PHYSICAL);
+        assert_int_equal(startup_replication("database"), REPLICATION_LOGICAL);
+        assert_string_equal(replication_name(REPLICATION_LOGICAL), "logical");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -196,6 +209,7 @@ int main(void)
                 cmocka_unit_test(there_may_be_128_parameters),
                 cmocka_unit_test(options_are_split_as_postgresql_does),
                 cmocka_unit_test(other_switches_are_refused),
+                cmocka_unit_test(replication_has_postgresql_s_words),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

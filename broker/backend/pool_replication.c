@@ -1,0 +1,170 @@
+#include "backend/pool_replication.h"
+
+#include <string.h>
+#include "backend/backoff.h"
+#include "backend/pool_parts.h"
+#include "base/own.h"
+
+/* What one client asks for: until it has it, or is told why not. */
+struct asked {
+        struct list link;
+        struct pool_wait *wait;
+        struct pool_pin *pin;           /* held while its server is made, and from then on */
+        struct connect_session session;
+        enum replication kind;
+        const struct server *login;     /* under way for it */
+        struct credential *refused;     /* that did not do */
+        unsigned failures;
+        struct error why;               /* the last */
+        uint64_t not_before;            /* loop ms: the next try */
+};
+
+void pool_replication_init(struct replications *r)
+{
+        wait_line_init(&r->waiting);
+        list_init(&r->asked);
+        r->logins = 0;
+}
+
+static struct asked *asked_by(const struct pool *p, const struct pool_wait *w)
+{
+        struct asked *a;
+        list_each(a, &p->replications.asked, struct asked, link) {
+                if (a->wait == w)
+                        return a;
+        }
+        return NULL;
+}
+
+static struct asked *asked_with(const struct pool *p, const struct server *login)
+{
+        struct asked *a;
+        list_each(a, &p->replications.asked, struct asked, link) {
+                if (a->login == login)
+                        return a;
+        }
+        return NULL;
+}
+
+void pool_replicate(struct pool *p, struct pool_wait *w, struct pool_pin *pin,
+                    const struct connect_session *session, enum replication kind)
+{
+        struct asked *a = own_new(struct asked);
+        a->wait = w;
+        a->pin = pin;
+        a->kind = kind;
+        connect_session_copy(&a->session, session);
+        list_push_back(&p->replications.asked, &a->link);
+        wait_join(&p->replications.waiting, &w->quota->for_replication, w, loop_now(p->loop), loop_us());
+        pool_look(p);
+}
+
+void pool_replication_forget(struct pool *p, const struct pool_wait *w)
+{
+        struct asked *a = asked_by(p, w);
+        if (!a)
+                return;
+        list_remove(&a->link);
+        connect_session_free(&a->session);
+        credential_unref(a->refused);
+        free(a);
+}
+
+const char *pool_replication_why(const struct pool *p, const struct pool_wait *w)
+{
+        const struct asked *a = asked_by(p, w);
+        return a ? a->why.text : "";
+}
+
+/* ---- its server is made ---- */
+
+static bool older(const struct pool_wait *other, const struct pool_wait *w)
+{
+        return other && other->since_us < w->since_us;
+}
+
+/* There is, or an idle server goes for it: unless somebody else has waited longer, for that or for leave. */
+static bool make_room(struct pool *p, const struct pool_wait *w)
+{
+        struct server *idle = list_last(&p->servers.in[SERVER_IDLE], struct server, link);
+        if (older(wait_next(&p->waiting), w) || older(wait_oldest(&p->pinning.waiting), w) ||
+            p->pinning.count >= pinning_most(&p->config.options))
+                return false;
+        if (server_total(&p->servers) < p->config.options.pool_size)
+                return true;
+        if (idle)
+                pool_close(idle, "it makes room for a replication connection");
+        return idle != NULL;
+}
+
+void pool_replication_serve(struct pool *p)
+{
+        uint64_t now = loop_now(p->loop);
+        struct asked *a;
+        if (p->paused || p->draining)
+                return;
+        list_each(a, &p->replications.asked, struct asked, link) {
+                if (a->login || now < a->not_before || !wait_waits(a->wait) ||
+                    a->wait->quota->for_server.held)
+                        continue;
+                if (!logins_may_open(&p->logins, true) || !make_room(p, a->wait))
+                        return;
+                pinning_hold(&p->pinning, a->pin, now);
+                a->login = logins_open_replication(&p->logins, &a->session, a->kind);
+                p->replications.logins++;
+        }
+}
+
+static void login_ended(struct pool *p, struct asked *a)
+{
+        p->replications.logins--;
+        if (a)
+                a->login = NULL;
+}
+
+void pool_replication_opened(struct server *s)
+{
+        struct pool *p = s->pool;
+        struct asked *a = asked_with(p, s);
+        login_ended(p, a);
+        if (!a || pool_must_leave(p, s, loop_now(p->loop))) {
+                if (a)
+                        pinning_drop(&p->pinning, a->pin);
+                pool_close(s, "the client that it was made for does not wait any more");
+                return;
+        }
+        struct pool_wait *w = a->wait;
+        histogram_add(&p->latency.wait, loop_us() - w->since_us);
+        pool_replication_forget(p, w);
+        wait_give(w, pool_lend(p, s, w->quota));
+}
+
+/* Is it the server's last word? It may be starting; or the credentials may be about to change, which an ordinary
+ * login finds out. */
+static bool is_final(struct asked *a, const struct server *s, enum connect_failure f, const struct error *e)
+{
+        if (f != CONNECT_REFUSED && f != CONNECT_DENIED)
+                return f == CONNECT_SERVER && strncmp(e->sqlstate, "57P0", 4) != 0;
+        if (a->refused == s->credential)
+                return true;
+        credential_unref(a->refused);
+        a->refused = credential_ref(s->credential);
+        return false;
+}
+
+void pool_replication_not_opened(struct pool *p, const struct server *s, enum connect_failure f,
+                                 const struct error *e)
+{
+        struct asked *a = asked_with(p, s);
+        login_ended(p, a);
+        if (!a)
+                return;
+        if (is_final(a, s, f, e)) {
+                wait_fail(a->wait, e);
+                return;
+        }
+        pinning_drop(&p->pinning, a->pin);
+        a->why = *e;
+        p->hosts.doubt = true;
+        a->not_before = loop_now(p->loop) + backoff_pause(++a->failures, BACKOFF_URGENT, true, 0);
+}

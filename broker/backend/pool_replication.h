@@ -1,0 +1,36 @@
+/* Replication connections: each has a server connection of its own, made for it with what its startup packet
+ * asks for (a walsender takes no SET) and closed with it. It counts in pool_size, where an idle server makes room
+ * for it, and in max_pinned. */
+#ifndef PGB_BACKEND_POOL_REPLICATION_H
+#define PGB_BACKEND_POOL_REPLICATION_H
+
+#include "backend/connect_parameters.h"
+#include "backend/refusal.h"
+#include "backend/wait.h"
+#include "base/list.h"
+#include "wire/startup.h"
+
+struct replications {
+        struct wait_line waiting;
+        struct list asked;              /* what each of those asks for */
+        unsigned logins;                /* that are under way */
+};
+
+struct pool;
+struct pool_pin;
+/* The wait is queued: given() or failed() comes later. Who is given a server has leave to pin. `session`: copied. */
+void pool_replicate(struct pool *p, struct pool_wait *w, struct pool_pin *pin,
+                    const struct connect_session *session, enum replication kind);
+
+/* For pool only. */
+/* How the last try to make what this client waits for has failed; "" if none did. */
+const char *pool_replication_why(const struct pool *p, const struct pool_wait *w);
+void pool_replication_init(struct replications *r);
+void pool_replication_serve(struct pool *p);
+void pool_replication_opened(struct server *s);
+void pool_replication_not_opened(struct pool *p, const struct server *s, enum connect_failure f,
+                                 const struct error *e);
+/* The client is gone. Fine if it asked for nothing. */
+void pool_replication_forget(struct pool *p, const struct pool_wait *w);
+
+#endif
