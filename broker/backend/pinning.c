@@ -70,9 +70,10 @@ const char *pinning_holders(const struct pinning *p, uint64_t now, char *text, s
         list_each(pin, &p->held, struct pool_pin, link) {
                 if (named++ == 3 || at >= size)
                         break;
+                /* Who has leave and waits for a server has not sent yet what he needs it for. */
+                const char *reason = pins_hold(pin->pins) ? pins_reason(pin->pins) : "waits for a server,";
                 int n = snprintf(text + at, size - at, "%spid %d (uid %u) %s for %llu s",
-                                 at ? ", " : "", (int) pin->pid, (unsigned) pin->uid,
-                                 pins_reason(pin->pins),
+                                 at ? ", " : "", (int) pin->pid, (unsigned) pin->uid, reason,
                                  (unsigned long long) (now - pin->since) / 1000);
                 at += n > 0 ? (size_t) n : 0;
         }

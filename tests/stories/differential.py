@@ -842,7 +842,8 @@ class Differential(Tables, story.Story):
         chance = random.SystemRandom().randrange(1 << 32)
         seed = int(given) if given else chance
         with World(self.server) as world:
-            environment = world.add("prod", pool={"pool_size": 2, "max_prepared_statements": STATEMENTS, **pool},
+            environment = world.add("prod", pool={"pool_size": 2, "max_prepared_statements": STATEMENTS,
+                                                  "query_wait_notify": 0, **pool},
                                     isolation=isolation, access={"users": [uid for uid in uids if uid]})
             daemon = self.watch(world.start())
             doors = self.doors(world, daemon, uids)
