@@ -180,11 +180,11 @@ static void unfit(void *arg, const struct connection *c)
 
 /* What the client has said in its startup packet has a part in this: nobody else's logins are held to fail.
  * But a password is the keyring's, whoever it was refused to. */
-static void replication_failed(struct logins *g, struct server *s, enum connect_failure f,
-                               const struct error *e)
+static void dedicated_failed(struct logins *g, struct server *s, enum connect_failure f,
+                             const struct error *e)
 {
         errors_note(g->errors, "login", e->sqlstate, e->text, time(NULL));
-        log_warn(g->log, "replication login failed", log_str("environment", g->environment),
+        log_warn(g->log, "dedicated server login failed", log_str("environment", g->environment),
                  log_str("class", connect_failure_name(f)),
                  log_str("version", s->credential->version_id), log_reason(e));
         if (f == CONNECT_REFUSED)
@@ -202,8 +202,8 @@ static void done(void *arg, struct connection *c, unsigned host, enum connect_fa
         s->dial = NULL;
         g->fitted = c ? host : host + 1;
         gate_leave(g->gate, 1);
-        if (!c && s->replication) {
-                replication_failed(g, s, f, e);
+        if (!c && s->dedicated) {
+                dedicated_failed(g, s, f, e);
                 return;
         }
         if (!c) {
@@ -258,11 +258,11 @@ bool logins_open(struct logins *g, bool urgent)
         return true;
 }
 
-struct server *logins_open_replication(struct logins *g, const struct connect_session *session,
-                                       enum replication kind)
+struct server *logins_open_dedicated(struct logins *g, const struct connect_session *session)
 {
         struct server *s = start(g, keyring_active(g->keyring), session);
-        s->replication = kind;
+        s->dedicated = true;
+        s->replication = session->replication ? startup_replication(session->replication) : REPLICATION_NONE;
         return s;
 }
 

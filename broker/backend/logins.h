@@ -50,7 +50,7 @@ struct logins {
         unsigned fitted, turn;          /* hosts, any number: the last one that fitted; whose turn it is */
         /* A server is IDLE now, or one has failed: look who can be served or must be told. */
         void (*opened)(void *arg, struct server *s);
-        /* One for replication could not be made: it says nothing of the others. */
+        /* A dedicated one could not be made: it says nothing of the others. */
         void (*not_opened)(void *arg, const struct server *s, enum connect_failure f,
                            const struct error *e);
         void (*changed)(void *arg);
@@ -65,9 +65,8 @@ void logins_stop(struct logins *g);
 /* Opens one more if that is allowed now; `urgent`: somebody waits for it, and is not kept waiting for
  * long after the last one that failed. */
 bool logins_open(struct logins *g, bool urgent);
-/* Opens one for replication: `session` asks for a walsender. Only if logins_may_open(). */
-struct server *logins_open_replication(struct logins *g, const struct connect_session *session,
-                                       enum replication kind);
+/* Opens one for a client of its own. Only if logins_may_open(). */
+struct server *logins_open_dedicated(struct logins *g, const struct connect_session *session);
 bool logins_may_open(struct logins *g, bool urgent);
 /* The keyring asks for one login with c, whatever the limits. */
 void logins_probe(struct logins *g, struct credential *c);

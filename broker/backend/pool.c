@@ -102,6 +102,10 @@ static void give(struct server *s, struct bytes *reset)
 void pool_return(struct server *s)
 {
         struct bytes out;
+        if (s->dedicated) {
+                pool_discard(s, "the client that it was made for left");
+                return;
+        }
         expect(track_quiet(&s->track) && frame_at_border(&s->cutter));
         bytes_init(&out, 0);
         track_calm(&s->track, &out);
@@ -132,7 +136,7 @@ void pool_abandon(struct server *s, const struct track_client *c)
 {
         struct bytes out;
         bytes_init(&out, 0);
-        if (!frame_at_border(&s->cutter) || !track_clean(c, &s->track, &out)) {
+        if (s->dedicated || !frame_at_border(&s->cutter) || !track_clean(c, &s->track, &out)) {
                 bytes_free(&out);
                 pool_discard(s, "its client left in the middle of something");
                 return;
@@ -172,7 +176,7 @@ bool pool_enter(struct pool *p, struct pool_wait *w, uid_t uid, struct error *e)
 void pool_exit(struct pool *p, struct pool_wait *w)
 {
         p->clients -= w->quota != NULL;
-        pool_replication_forget(p, w);
+        pool_dedicated_forget(p, w);
         quota_leave(&p->quota, TAKE(w->quota));
 }
 
@@ -195,7 +199,7 @@ void pool_pinned(struct pool *p, struct pool_pin *pin)
 void pool_unpin(struct pool *p, struct pool_pin *pin)
 {
         pinning_drop(&p->pinning, pin);
-        if (p->pinning.waiting.count || p->replications.waiting.count)
+        if (p->pinning.waiting.count || p->dedicated.waiting.count)
                 pool_look(p);
 }
 
@@ -207,8 +211,8 @@ static void opened(void *arg, struct server *s)
         s->pool = p;
         p->hosts.doubt = false;
         stream_retarget(server_stream(s), &pool_own_events, s);
-        if (s->replication) {
-                pool_replication_opened(s);
+        if (s->dedicated) {
+                pool_dedicated_opened(s);
                 return;
         }
         if (!p->known || !settings_equal(p->known, s->connection->reported)) {
@@ -226,7 +230,7 @@ static void opened(void *arg, struct server *s)
 
 static void not_opened(void *arg, const struct server *s, enum connect_failure f, const struct error *e)
 {
-        pool_replication_not_opened(arg, s, f, e);
+        pool_dedicated_not_opened(arg, s, f, e);
 }
 
 /* A login that failed may have been one with older credentials. */
@@ -315,7 +319,7 @@ struct pool *pool_new(struct loop *l, struct log *log, const struct pool_config 
         take_config(p, config);
         server_lists_init(&p->servers);
         wait_line_init(&p->waiting);
-        pool_replication_init(&p->replications);
+        pool_dedicated_init(&p->dedicated);
         pinning_init(&p->pinning);
         list_init(&p->cancels);
         p->texts = texts_new();
@@ -363,7 +367,7 @@ void pool_free(struct pool *p)
         struct server *s;
         if (!p)
                 return;
-        expect(!p->waiting.count && !p->pinning.count && list_empty(&p->replications.asked));
+        expect(!p->waiting.count && !p->pinning.count && list_empty(&p->dedicated.asked));
         pool_cancel_end_all(p);
         logins_stop(&p->logins);
         pool_hosts_free(&p->hosts);

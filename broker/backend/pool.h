@@ -10,7 +10,7 @@
 #include "backend/logins.h"
 #include "backend/pinning.h"
 #include "backend/pool_hosts.h"
-#include "backend/pool_replication.h"
+#include "backend/pool_dedicated.h"
 #include "backend/quota.h"
 #include "backend/wait.h"
 #include "base/errors.h"
@@ -48,7 +48,7 @@ struct pool {
         struct server_lists servers;
         struct logins logins;
         struct wait_line waiting;       /* for a server */
-        struct replications replications;       /* clients that wait for one of their own */
+        struct dedicated dedicated;     /* clients that wait for one of their own */
         struct quota quota;
         struct pinning pinning;
         struct pool_hosts hosts;

@@ -109,7 +109,7 @@ static unsigned coming(const struct pool *p)
 {
         const struct server *s;
         unsigned count = p->servers.count[SERVER_LOGIN] + p->servers.count[SERVER_PREPARING] -
-                         p->replications.logins;
+                         p->dedicated.logins;
         list_each(s, &p->servers.in[SERVER_TESTING], struct server, link) {
                 if (loop_now(p->loop) - s->since >= TEST_MS)
                         break;
@@ -168,7 +168,7 @@ static void give_up(struct pool *p)
         if (!hopeless(p, &e))
                 return;
         wait_fail_all(&p->waiting, &e);
-        wait_fail_all(&p->replications.waiting, &e);
+        wait_fail_all(&p->dedicated.waiting, &e);
 }
 
 void pool_serve(struct deferred *d)
@@ -176,7 +176,7 @@ void pool_serve(struct deferred *d)
         struct pool *p = container_of(d, struct pool, serve);
         struct pool_wait *w;
         struct server *s;
-        pool_replication_serve(p);
+        pool_dedicated_serve(p);
         while (!p->paused && (w = wait_next(&p->waiting)) && (s = lend(p, w))) {
                 uint64_t waited = loop_us() - w->since_us;
                 p->stats.total.wait_time += waited;
@@ -189,7 +189,7 @@ void pool_serve(struct deferred *d)
         if (p->waiting.count)
                 pass_leave(p);
         open_servers(p);
-        unsigned waiters = p->waiting.count + p->replications.waiting.count;
+        unsigned waiters = p->waiting.count + p->dedicated.waiting.count;
         /* The demand first: it may begin a round, and who waits hears the end of that. */
         keyring_waiters(p->keyring, waiters);
         keyring_demand(p->keyring, waiters > 0 ||

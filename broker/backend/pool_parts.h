@@ -1,6 +1,6 @@
 /* What the parts of pool share: pool.c (coming back), pool_own.c (servers that nobody has), pool_lend.c
  * (lending), pool_wait.c (what those are told who wait), pool_why.c (why they do, in words), pool_sweep.c
- * (what time brings), pool_cancel.c (cancel requests), pool_replication.c (servers made for one client),
+ * (what time brings), pool_cancel.c (cancel requests), pool_dedicated.c (servers made for one client),
  * pool_hosts.c (roles and addresses),
  * pool_orders.c (what an administrator orders). */
 #ifndef PGB_BACKEND_POOL_PARTS_H
@@ -27,7 +27,7 @@ struct server *pool_lend(struct pool *p, struct server *s, struct quota_user *us
 void pool_lent_no_more(struct server *s);
 /* Was it opened with a credential that has been replaced? */
 bool pool_outdated(const struct pool *p, const struct server *s);
-/* Is it leave to pin that this client waits for? Who asks for replication waits for that and a server at once. */
+/* Is it leave to pin that this client waits for? Who asks for a dedicated server waits for both at once. */
 bool pool_waits_for_pin(const struct pool *p, const struct pool_wait *w);
 /* Must it be closed as soon as nobody has it? */
 bool pool_must_leave(const struct pool *p, const struct server *s, uint64_t now);

@@ -85,10 +85,10 @@ void pool_sweep_waits(struct pool *p)
         /* During a bridge clients wait for the bridge, however short query_wait_timeout is. */
         if (!keyring_bridging(p->keyring) || keyring_given_up(p->keyring, &e)) {
                 expire_waits(p, &p->waiting);
-                expire_waits(p, &p->replications.waiting);
+                expire_waits(p, &p->dedicated.waiting);
         }
         expire_waits(p, &p->pinning.waiting);
         notify_waits(p, &p->waiting);
-        notify_waits(p, &p->replications.waiting);
+        notify_waits(p, &p->dedicated.waiting);
         notify_waits(p, &p->pinning.waiting);
 }

@@ -51,7 +51,7 @@ static void why_no_server(const struct pool *p, const struct pool_wait *w, char 
         struct error e = {0};
         const unsigned *count = p->servers.count;
         unsigned most = p->config.options.pool_size;
-        const char *replication = pool_replication_why(p, w);
+        const char *dedicated = pool_dedicated_why(p, w);
         if (p->paused)
                 snprintf(why, size, "the environment is paused");
         else if (w->quota->for_server.held)
@@ -59,8 +59,8 @@ static void why_no_server(const struct pool *p, const struct pool_wait *w, char 
                          (unsigned) w->quota->uid, w->quota->servers);
         else if (logins_failing(&p->logins, &e))
                 snprintf(why, size, "%s", e.text);
-        else if (*replication)
-                snprintf(why, size, "the last try to make it: %s", replication);
+        else if (*dedicated)
+                snprintf(why, size, "the last try to make it: %s", dedicated);
         else if (server_total(&p->servers) - count[SERVER_LOGIN] >= most)
                 snprintf(why, size, "pool_size: %u of %u servers are in use, %u pinned; held by %s",
                          count[SERVER_LENT], most, p->pinning.count,
@@ -74,7 +74,7 @@ static void why_no_server(const struct pool *p, const struct pool_wait *w, char 
 bool pool_waits_for_pin(const struct pool *p, const struct pool_wait *w)
 {
         return w->line == &p->pinning.waiting ||
-               (w->line == &p->replications.waiting && p->pinning.count >= pinning_most(&p->config.options));
+               (w->line == &p->dedicated.waiting && p->pinning.count >= pinning_most(&p->config.options));
 }
 
 const char *pool_waits_for(const struct pool *p, const struct pool_wait *w, char *why, size_t size)

@@ -49,7 +49,7 @@ struct quota_user *quota_enter(struct quota *q, uid_t uid, struct error *e)
                 u->uid = uid;
                 wait_user_init(&u->for_server);
                 wait_user_init(&u->for_pin);
-                wait_user_init(&u->for_replication);
+                wait_user_init(&u->for_dedicated);
                 map_put(q->users, k.text, u);
         }
         u->clients++;
@@ -61,7 +61,7 @@ void quota_leave(struct quota *q, struct quota_user *u)
         if (!u || --u->clients > 0)
                 return;
         expect(u->servers == 0 && u->for_server.count == 0 && u->for_pin.count == 0 &&
-               u->for_replication.count == 0);
+               u->for_dedicated.count == 0);
         map_remove(q->users, key_of(u->uid).text);
 }
 

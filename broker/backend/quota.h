@@ -11,7 +11,7 @@ struct quota_user {
         uid_t uid;
         unsigned clients;
         unsigned servers;               /* lent to them */
-        struct wait_user for_server, for_pin, for_replication;
+        struct wait_user for_server, for_pin, for_dedicated;
 };
 
 struct quota {

@@ -46,7 +46,8 @@ struct server {
         uint64_t id;
         struct dial *dial;              /* LOGIN */
         bool probe;                     /* LOGIN: the keyring asked for it */
-        uint8_t replication;            /* enum replication: made for one client, closed after it */
+        bool dedicated;                 /* made for one client, closed after it */
+        uint8_t replication;            /* enum replication */
         struct connection *connection;  /* from IDLE on */
         struct credential *credential;
         char *root_cert;                /* that its login was held to */

@@ -15,6 +15,7 @@ void greet_init(struct greet *g)
 void greet_free(struct greet *g)
 {
         settings_unref(g->settings);
+        settings_unref(g->at_start);
         free(g->user);
         free(g->database);
         free(g->replication);
@@ -26,7 +27,7 @@ void greet_free(struct greet *g)
 static void add_setting(void *arg, const char *name, const char *value)
 {
         struct greet *g = arg;
-        settings_put(&g->settings, name, value);
+        settings_put(startup_only(name) ? &g->at_start : &g->settings, name, value);
 }
 
 static void take_parameter(struct greet *g, const struct startup_parameter *p)
@@ -42,7 +43,7 @@ static void take_parameter(struct greet *g, const struct startup_parameter *p)
                 g->unknown_count++;
                 return;
         }
-        settings_put(&g->settings, p->name, p->value);
+        add_setting(g, p->name, p->value);
 }
 
 static enum greet_verdict take_session(struct greet *g, const struct startup *s, struct error *e)

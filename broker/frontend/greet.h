@@ -10,7 +10,8 @@
 #include "wire/startup.h"
 
 struct greet {
-        struct settings *settings;      /* the session parameters asked for, `options` included */
+        struct settings *settings;      /* the session parameters asked for, `options` included, but for ... */
+        struct settings *at_start;      /* ... those that only a session's start can set; NULL = none */
         char *user, *database;          /* free text */
         char *replication;              /* as it was asked for; NULL: it was not */
         uint16_t minor;                 /* protocol 3.minor, as asked */

@@ -144,10 +144,6 @@ static void say_fatal(struct session *s, const struct error *e)
 static void leave_server(struct session *s)
 {
         struct server *server = TAKE(s->relay.server);
-        if (s->replication) {
-                pool_discard(server, "its replication client left");
-                return;
-        }
         pool_notifier_left(server, loop_us());
         if (frame_at_border(&s->relay.cutter))
                 pool_abandon(server, &s->relay.track);

@@ -78,6 +78,7 @@ struct session {
         enum session_state state;
         bool partial;                   /* the client has sent a part of a message, or one that waits */
         bool finished;                  /* it has said its last, and waits for answers */
+        bool dedicated;                 /* its server is made for it */
         uint8_t replication;            /* enum replication */
         uint8_t trials;                 /* servers that were lost while its parameters were tried */
         char *user;

@@ -19,7 +19,7 @@ static void send_welcome(struct session *s)
         bytes_init(&b, 0);
         if (session_keeps(s) && r->server->connection->has_key)
                 s->relay.pid = r->server->connection->pid;
-        if (session_mode(s))
+        if (session_keeps(s) && !s->replication)
                 pool_notifier_lent(r->server, s->relay.pid, loop_us());
         greet_negotiate(s->greet, &b);
         s->cancel_key_size = s->greet->minor >= 2 ? SESSION_KEY : 4;
@@ -90,6 +90,8 @@ void session_try(struct session *s, struct server *server)
         begin_tracking(s, &(struct welcome){all, asked});
         settings_unref(all);
         s->relay.track.trying = true;
+        if (s->dedicated)
+                pins_add(&s->relay.track.pins, PIN_START);
         session_become(s, SESSION_TRYING);
         s->greet->tried_at = loop_now(s->loop);
         session_borrow(s, server);
@@ -103,8 +105,8 @@ void session_log_in(struct session *s)
 {
         struct home *h = s->home;
         struct welcome w;
-        if (s->greet->replication) {
-                session_replicate(s);
+        if (session_needs_dedicated(s)) {
+                session_dedicate(s);
                 return;
         }
         if (home_welcome(h, s->greet->settings, &w) && !session_mode(s)) {

@@ -1,6 +1,7 @@
 /* What the parts of session share: session.c (a client at work), session_server.c (the server it has),
  * session_time.c (its timeouts), session_login.c (until it is at work), session_cancel.c (cancel requests
- * for it), session_replication.c (one that speaks replication). */
+ * for it), session_dedicated.c (one whose server
+ * is made for it), session_replication.c (one that speaks replication). */
 #ifndef PGB_FRONTEND_SESSION_PARTS_H
 #define PGB_FRONTEND_SESSION_PARTS_H
 
@@ -15,7 +16,7 @@ bool session_mode(const struct session *s);     /* pool_mode session */
 /* It has one server from its first need of it to its end. */
 static inline bool session_keeps(const struct session *s)
 {
-        return s->replication || session_mode(s);
+        return s->dedicated || session_mode(s);
 }
 /* After every event: who is read, and which timeout runs. */
 void session_settle(struct session *s);
@@ -32,6 +33,9 @@ void session_clock(struct session *s);
 void session_at_rest(struct session *s);
 void session_log_in(struct session *s);
 void session_welcome(struct session *s);
+/* Only a server that is made for it will do: asks for one. */
+bool session_needs_dedicated(const struct session *s);
+void session_dedicate(struct session *s);
 /* The server is lost, and why. `unseen`: all that the client began was answered before. */
 void session_server_gone(struct session *s, const struct error *why, bool unseen);
 /* A server for trying the startup parameters; they were tried. */

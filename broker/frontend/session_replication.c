@@ -3,8 +3,6 @@
 #include "frontend/session_cancel.h"
 #include "frontend/session_parts.h"
 
-#define OPTIONS_MAX 8192                /* with names and the rest they fit into a startup packet */
-
 /* ---- from the client ---- */
 
 static size_t client_received(void *arg, const uint8_t *p, size_t n)
@@ -71,48 +69,6 @@ void session_replication_settle(struct session *s)
         flow(s->relay.client, server);
         flow(server, s->relay.client);
         session_cancel_look(s);
-}
-
-/* ---- its login ---- */
-
-static void refuse(struct session *s)
-{
-        struct error e = {0};
-        const char *environment = s->home->pool->environment;
-        error_set(&e, "0A000", "replication connections are refused: environments.%s.pool.replication is false",
-                  environment);
-        error_hint(&e, "Set it to true, or connect to the database server itself.");
-        session_end(s, &e);
-}
-
-static void ask(struct session *s)
-{
-        struct bytes options;
-        struct error e = {0};
-        bytes_init(&options, OPTIONS_MAX);
-        settings_options(s->greet->settings, &options);
-        bytes_append(&options, "", 1);
-        if (!options.failed) {
-                const struct connect_session asked = {.options = (const char *) bytes_data(&options),
-                                                      .replication = s->greet->replication};
-                pins_add(&s->relay.track.pins, PIN_REPLICATION);
-                pool_replicate(s->home->pool, &s->wait, session_pin(s), &asked, s->replication);
-                session_settle(s);
-        } else {
-                error_set(&e, "54000", "the parameters of a replication connection may have %d bytes in all, "
-                          "written as options", OPTIONS_MAX);
-                session_end(s, &e);
-        }
-        bytes_free(&options);
-}
-
-void session_replicate(struct session *s)
-{
-        s->replication = startup_replication(s->greet->replication);
-        if (session_options(s)->replication)
-                ask(s);
-        else
-                refuse(s);
 }
 
 void session_replicating(struct session *s, struct server *server)

@@ -5,9 +5,7 @@
 
 #include "frontend/session.h"
 
-/* It has entered: asks for its server. */
-void session_replicate(struct session *s);
-/* Here it is. */
+/* Its server is there. */
 void session_replicating(struct session *s, struct server *server);
 /* session_settle() of such a client. */
 void session_replication_settle(struct session *s);

@@ -16,7 +16,7 @@ static const struct stream_events server_events;
 /* Whoever only tries his parameters on it does nothing else there. */
 static void note_client(const struct session *s, struct server *server)
 {
-        if (s->state == SESSION_TRYING && !session_mode(s))
+        if (s->state == SESSION_TRYING && !session_keeps(s))
                 return;
         if (server->last_client && server->last_client != s->id)
                 server->track.foreign_sequences = true;
@@ -42,7 +42,7 @@ void session_borrow(struct session *s, struct server *server)
         note_client(s, server);
         session_hold(s, server, &server_events);
         server->result_at = 0;          /* of a client that left in the middle of a result */
-        s->relay.pin_notice = session_options(s)->pin_notice && !session_mode(s);
+        s->relay.pin_notice = session_options(s)->pin_notice && !session_keeps(s);
         relay_attach(&s->relay, server, reset);
         if (s->state != SESSION_TRYING)         /* then it can't notify anybody yet */
                 pool_notifier_lent(server, s->relay.pid, loop_us());
@@ -154,7 +154,7 @@ void session_server_gone(struct session *s, const struct error *why, bool unseen
                 session_log_in(s);
                 return;
         }
-        if (unseen && s->state == SESSION_ACTIVE && !session_mode(s) && !s->relay.fatal) {
+        if (unseen && s->state == SESSION_ACTIVE && !session_keeps(s) && !s->relay.fatal) {
                 session_unpin(s);
                 session_become(s, SESSION_IDLE);
                 session_settle(s);

@@ -10,7 +10,7 @@ const char *snapshot_login(const struct pool *p)
 
 unsigned snapshot_waiting(const struct pool *p)
 {
-        return p->waiting.count + p->replications.waiting.count + p->pinning.waiting.count;
+        return p->waiting.count + p->dedicated.waiting.count + p->pinning.waiting.count;
 }
 
 static const char *mode_name(const struct pool *p)
@@ -43,7 +43,7 @@ static const struct snapshot_column pools_columns[] = {
 
 static uint64_t longest_wait(const struct pool *p)
 {
-        const struct wait_line *const lines[] = {&p->waiting, &p->replications.waiting, &p->pinning.waiting};
+        const struct wait_line *const lines[] = {&p->waiting, &p->dedicated.waiting, &p->pinning.waiting};
         uint64_t now = loop_us(), longest = 0;
         for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
                 const struct pool_wait *w = wait_oldest(lines[i]);

@@ -26,7 +26,8 @@
         X(SEED, "random seed", false, 0)                                                           \
         X(LOAD, "LOAD", false, 0)                                                                  \
         X(BACKUP, "backup or temporary slot", false, 0)                                            \
-        X(REPLICATION, "replication", false, 0)
+        X(REPLICATION, "replication", false, 0)                                                    \
+        X(START, "startup parameter", false, 0)
 
 enum pin_kind {
 #define X(name, label, undone, bit) PIN_##name,

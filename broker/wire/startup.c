@@ -265,6 +265,18 @@ bool startup_options(const char *options, option_found *found, void *arg, struct
         }
 }
 
+bool startup_only(const char *name)
+{
+        static const char *const names[] = {"ignore_system_indexes", "post_auth_delay", "jit_debugging_support",
+                                            "jit_profiling_support", "log_connections", "log_disconnections",
+                                            "local_preload_libraries", "session_preload_libraries"};
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+                if (strcasecmp(name, names[i]) == 0)
+                        return true;
+        }
+        return false;
+}
+
 /* ---- replication ---- */
 
 /* Is it this word, or the beginning of it? PostgreSQL takes that, too, from so many letters on. */

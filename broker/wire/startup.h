@@ -59,6 +59,10 @@ enum replication {
 enum replication startup_replication(const char *value);
 const char *replication_name(enum replication r);
 
+/* A parameter that only a session's start can set, or that has no effect later: PostgreSQL's contexts "backend" and
+ * "superuser-backend", and the libraries to be loaded. */
+bool startup_only(const char *name);
+
 /* Splits the value of the startup parameter "options" as PostgreSQL does (pg_split_opts: blanks,
  * backslash escapes) and understands `-c name=value`, `-cname=value`, `--name=value` (dashes in
  * the name become underscores) and PostgreSQL's letters that stand for parameters (-e, -f, -S, ...:

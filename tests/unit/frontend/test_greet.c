@@ -151,6 +151,16 @@ static void replication_is_no_setting(void **state)
         assert_null(settings_get(g.settings, "replication"));
 }
 
+static void what_only_a_start_can_set_is_kept_apart(void **state)
+{
+        (void) state;
+        assert_int_equal(SESSION(0, "options\0-c Log_Disconnections=on -c geqo=off\0post_auth_delay\0" "1\0"), GREET_SESSION);
+        assert_string_equal(settings_get(g.settings, "geqo"), "off");
+        assert_int_equal(settings_count(g.settings), 1);
+        assert_string_equal(settings_get(g.at_start, "log_disconnections"), "on");
+        assert_string_equal(settings_get(g.at_start, "post_auth_delay"), "1");
+}
+
 static void a_cancel_request_may_have_a_long_key(void **state)
 {
         char packet[12 + 256] = {0, 0, 1, 12, 4, (char) 210, 22, 46, 0, 0, 0, 7, 'k'};
@@ -174,6 +184,7 @@ int main(void)
                 TEST(a_later_one_is_brought_down_to_3_2),
                 TEST(options_that_nobody_knows_are_named),
                 TEST(replication_is_no_setting),
+                TEST(what_only_a_start_can_set_is_kept_apart),
                 TEST(a_cancel_request_may_have_a_long_key),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

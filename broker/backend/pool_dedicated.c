@@ -1,4 +1,4 @@
-#include "backend/pool_replication.h"
+#include "backend/pool_dedicated.h"
 
 #include <string.h>
 #include "backend/backoff.h"
@@ -11,7 +11,6 @@ struct asked {
         struct pool_wait *wait;
         struct pool_pin *pin;           /* held while its server is made, and from then on */
         struct connect_session session;
-        enum replication kind;
         const struct server *login;     /* under way for it */
         struct credential *refused;     /* that did not do */
         unsigned failures;
@@ -19,17 +18,17 @@ struct asked {
         uint64_t not_before;            /* loop ms: the next try */
 };
 
-void pool_replication_init(struct replications *r)
+void pool_dedicated_init(struct dedicated *d)
 {
-        wait_line_init(&r->waiting);
-        list_init(&r->asked);
-        r->logins = 0;
+        wait_line_init(&d->waiting);
+        list_init(&d->asked);
+        d->logins = 0;
 }
 
 static struct asked *asked_by(const struct pool *p, const struct pool_wait *w)
 {
         struct asked *a;
-        list_each(a, &p->replications.asked, struct asked, link) {
+        list_each(a, &p->dedicated.asked, struct asked, link) {
                 if (a->wait == w)
                         return a;
         }
@@ -39,27 +38,26 @@ static struct asked *asked_by(const struct pool *p, const struct pool_wait *w)
 static struct asked *asked_with(const struct pool *p, const struct server *login)
 {
         struct asked *a;
-        list_each(a, &p->replications.asked, struct asked, link) {
+        list_each(a, &p->dedicated.asked, struct asked, link) {
                 if (a->login == login)
                         return a;
         }
         return NULL;
 }
 
-void pool_replicate(struct pool *p, struct pool_wait *w, struct pool_pin *pin,
-                    const struct connect_session *session, enum replication kind)
+void pool_dedicate(struct pool *p, struct pool_wait *w, struct pool_pin *pin,
+                   const struct connect_session *session)
 {
         struct asked *a = own_new(struct asked);
         a->wait = w;
         a->pin = pin;
-        a->kind = kind;
         connect_session_copy(&a->session, session);
-        list_push_back(&p->replications.asked, &a->link);
-        wait_join(&p->replications.waiting, &w->quota->for_replication, w, loop_now(p->loop), loop_us());
+        list_push_back(&p->dedicated.asked, &a->link);
+        wait_join(&p->dedicated.waiting, &w->quota->for_dedicated, w, loop_now(p->loop), loop_us());
         pool_look(p);
 }
 
-void pool_replication_forget(struct pool *p, const struct pool_wait *w)
+void pool_dedicated_forget(struct pool *p, const struct pool_wait *w)
 {
         struct asked *a = asked_by(p, w);
         if (!a)
@@ -70,7 +68,7 @@ void pool_replication_forget(struct pool *p, const struct pool_wait *w)
         free(a);
 }
 
-const char *pool_replication_why(const struct pool *p, const struct pool_wait *w)
+const char *pool_dedicated_why(const struct pool *p, const struct pool_wait *w)
 {
         const struct asked *a = asked_by(p, w);
         return a ? a->why.text : "";
@@ -93,36 +91,36 @@ static bool make_room(struct pool *p, const struct pool_wait *w)
         if (server_total(&p->servers) < p->config.options.pool_size)
                 return true;
         if (idle)
-                pool_close(idle, "it makes room for a replication connection");
+                pool_close(idle, "it makes room for a dedicated one");
         return idle != NULL;
 }
 
-void pool_replication_serve(struct pool *p)
+void pool_dedicated_serve(struct pool *p)
 {
         uint64_t now = loop_now(p->loop);
         struct asked *a;
         if (p->paused || p->draining)
                 return;
-        list_each(a, &p->replications.asked, struct asked, link) {
+        list_each(a, &p->dedicated.asked, struct asked, link) {
                 if (a->login || now < a->not_before || !wait_waits(a->wait) ||
                     a->wait->quota->for_server.held)
                         continue;
                 if (!logins_may_open(&p->logins, true) || !make_room(p, a->wait))
                         return;
                 pinning_hold(&p->pinning, a->pin, now);
-                a->login = logins_open_replication(&p->logins, &a->session, a->kind);
-                p->replications.logins++;
+                a->login = logins_open_dedicated(&p->logins, &a->session);
+                p->dedicated.logins++;
         }
 }
 
 static void login_ended(struct pool *p, struct asked *a)
 {
-        p->replications.logins--;
+        p->dedicated.logins--;
         if (a)
                 a->login = NULL;
 }
 
-void pool_replication_opened(struct server *s)
+void pool_dedicated_opened(struct server *s)
 {
         struct pool *p = s->pool;
         struct asked *a = asked_with(p, s);
@@ -135,7 +133,7 @@ void pool_replication_opened(struct server *s)
         }
         struct pool_wait *w = a->wait;
         histogram_add(&p->latency.wait, loop_us() - w->since_us);
-        pool_replication_forget(p, w);
+        pool_dedicated_forget(p, w);
         wait_give(w, pool_lend(p, s, w->quota));
 }
 
@@ -152,8 +150,8 @@ static bool is_final(struct asked *a, const struct server *s, enum connect_failu
         return false;
 }
 
-void pool_replication_not_opened(struct pool *p, const struct server *s, enum connect_failure f,
-                                 const struct error *e)
+void pool_dedicated_not_opened(struct pool *p, const struct server *s, enum connect_failure f,
+                               const struct error *e)
 {
         struct asked *a = asked_with(p, s);
         login_ended(p, a);

@@ -1,0 +1,89 @@
+"""A parameter that only a session's start can set: who asks for one has a server connection made for it."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import protocol
+import story
+from world import OneEnvironment
+
+SAID = {"options": "-c ignore_system_indexes=on -c work_mem=8MB", "TimeZone": "Etc/GMT+5"}
+
+
+class Dedicated(OneEnvironment):
+    """ignore_system_indexes, log_disconnections and their like."""
+
+    def shows(self, client, **values):
+        self.assertEqual({name: client.query(f"SHOW {name}").value() for name in values}, values)
+
+    def test_it_holds_for_the_whole_session_and_for_nobody_else(self):
+        with self.world(pool_size=3) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(**SAID) as client, daemon.connect() as other:
+                self.assertEqual(client.parameters["TimeZone"], "Etc/GMT+5")
+                for sql in ("RESET ALL", "SET work_mem TO '9MB'", "DISCARD ALL", "BEGIN; ROLLBACK", "SELECT 1"):
+                    client.query(sql)
+                    self.shows(client, ignore_system_indexes="on", TimeZone="Etc/GMT+5",
+                               work_mem="9MB" if "9MB" in sql else "8MB")
+                    self.shows(other, ignore_system_indexes="off")
+                self.refused("55P02", client.query, "SET ignore_system_indexes TO off")
+                self.assertEqual(client.extended("SELECT $1::int", [4]).value(), "4")
+
+    def test_it_is_pinned_from_its_start_and_closed_with_its_client(self):
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(**SAID) as client:
+                self.assertEqual(self.backend(client), str(client.pid))
+                pin, = daemon.show("PINS")
+                self.assertEqual((pin["reason"], pin["query"]), ("startup parameter", None))
+                client.query("LISTEN news; CREATE TEMP TABLE mine (n int)")
+                client.query("NOTIFY news")
+                with daemon.connect() as other:
+                    self.assertNotEqual(self.backend(other), str(client.pid))
+            self.until(lambda: not daemon.show("PINS"), "the pin to end")
+            self.until(lambda: not self.server.sql(f"SELECT 1 FROM pg_stat_activity WHERE pid = {client.pid}"), "its server to end")
+
+    def test_the_only_server_makes_room_and_is_waited_for(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as other:
+                other.query("SELECT 1")
+                with daemon.connect(**SAID) as client:
+                    self.shows(client, ignore_system_indexes="on")
+                    other.send(protocol.query("SELECT 2"))
+                    self.assertTrue(other.silent(0.5))
+                self.assertEqual(other.answer().value(), "2")
+
+    def test_the_server_s_own_words_say_who_may_not(self):
+        refusals = {"-c log_disconnections=on": "42501", "-c ignore_system_indexes=perhaps": "22023",
+                    "-c local_preload_libraries=no_such": "58P01", "-c ignore_system_indexes=on -c no_such=1": "42704",
+                    "-c ignore_system_indexes=on -c work_mem=x": "22023"}
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            for options, sqlstate in refusals.items():
+                with self.subTest(options):
+                    error = self.refused(sqlstate, daemon.connect, options=options)
+                    self.assertEqual(error.fields["S"], "FATAL")
+            with daemon.connect() as other:
+                other.query("SELECT 1")
+            self.until(lambda: not daemon.show("PINS") and daemon.pool()["sv_active"] == 0, "rest")
+
+    def test_who_administers_the_server_can_have_what_only_he_may(self):
+        with self.world(pool_size=2) as world:
+            self.server.sql(f"ALTER ROLE {world.environments['prod'].role} SUPERUSER")
+            daemon = self.watch(world.start())
+            with daemon.connect(log_disconnections="on", session_preload_libraries="auto_explain") as client:
+                self.shows(client, log_disconnections="on", session_preload_libraries="auto_explain")
+                self.assertEqual(client.query("SHOW auto_explain.log_min_duration").value(), "-1")
+
+    def test_a_server_that_is_lost_is_told(self):
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(**SAID) as client:
+                self.server.sql(f"SELECT pg_terminate_backend({client.pid})")
+                kind, payload = client.read()
+                self.assertEqual((kind, protocol.error_fields(payload)["C"]), ("E", "57P01"))
+
+
+if __name__ == "__main__":
+    story.main()
