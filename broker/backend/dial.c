@@ -81,6 +81,12 @@ static void unfit(void *arg, const struct connection *c)
                 d->unfit(d->arg, c);
 }
 
+/* What the session asks for has a part in it: another host would say the same. */
+static bool answers_the_session(const struct dial *d, enum connect_failure failure, const struct error *e)
+{
+        return d->options.session.options && failure == CONNECT_SERVER && !refusal_passes(e->sqlstate);
+}
+
 static void tried(void *arg, struct connection *c, enum connect_failure failure, const struct error *e)
 {
         struct dial *d = arg;
@@ -90,7 +96,7 @@ static void tried(void *arg, struct connection *c, enum connect_failure failure,
                 settle(d, c);
                 return;
         }
-        if (failure == CONNECT_REFUSED || failure == CONNECT_DENIED) {
+        if (failure == CONNECT_REFUSED || failure == CONNECT_DENIED || answers_the_session(d, failure, e)) {
                 d->failure = failure;
                 d->why = *e;
                 settle(d, NULL);

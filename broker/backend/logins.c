@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <time.h>
 #include "backend/backoff.h"
+#include "base/expect.h"
 #include "base/own.h"
 
 static void retry_expired(struct deadline *d)
@@ -200,12 +201,15 @@ static void done(void *arg, struct connection *c, unsigned host, enum connect_fa
         struct server *s = arg;
         struct logins *g = s->pool;
         s->dial = NULL;
-        g->fitted = c ? host : host + 1;
-        gate_leave(g->gate, 1);
+        if (s->dedicated)
+                g->dedicated--;
+        else
+                gate_leave(g->gate, 1);
         if (!c && s->dedicated) {
                 dedicated_failed(g, s, f, e);
                 return;
         }
+        g->fitted = c ? host : host + 1;
         if (!c) {
                 failed(g, s, f, e);
                 keyring_login(g->keyring, s->credential, verdict_of(f), e);
@@ -221,7 +225,6 @@ static void done(void *arg, struct connection *c, unsigned host, enum connect_fa
 static struct server *start(struct logins *g, struct credential *c, const struct connect_session *session)
 {
         struct server *s = server_new(g->servers, c, loop_now(g->loop));
-        g->gate->active++;
         s->began_us = loop_us();
         s->pool = g;
         s->root_cert = own_string(g->tls->root_cert);
@@ -234,41 +237,61 @@ static struct server *start(struct logins *g, struct credential *c, const struct
                             .target = g->options->target,
                             .unfit = unfit},
                 .first = choose_first(g)};
+        /* The client's own default_transaction_read_only says nothing of the host. */
+        if (session->options) {
+                o.connect.target = target_of_host(o.connect.target);
+                o.connect.unfit = NULL;
+        }
         s->dial = dial_start(g->loop, &o, done, s);
         return s;
 }
 
-static const struct connect_session shared = {.application_name = "pgbroker"};
-
-bool logins_may_open(struct logins *g, bool urgent)
+static struct server *start_shared(struct logins *g, struct credential *c)
 {
-        if (g->servers->count[SERVER_LOGIN] >= LOGINS_AT_ONCE || !keyring_may_login(g->keyring))
-                return false;
-        /* While logins fail one at a time is enough to see whether they still do. */
-        if ((g->failures && g->servers->count[SERVER_LOGIN]) || !rested(g, urgent))
-                return false;
-        return gate_open(g);
+        static const struct connect_session shared = {.application_name = "pgbroker"};
+        g->gate->active++;
+        return start(g, c, &shared);
 }
 
 bool logins_open(struct logins *g, bool urgent)
 {
-        if (!logins_may_open(g, urgent))
+        if (g->servers->count[SERVER_LOGIN] >= LOGINS_AT_ONCE || !keyring_may_login(g->keyring))
                 return false;
-        start(g, keyring_active(g->keyring), &shared);
+        /* While logins fail one at a time is enough to see whether they still do. */
+        if ((g->failures && g->servers->count[SERVER_LOGIN] > g->dedicated) || !rested(g, urgent))
+                return false;
+        if (!gate_open(g))
+                return false;
+        start_shared(g, keyring_active(g->keyring));
         return true;
 }
 
-struct server *logins_open_dedicated(struct logins *g, const struct connect_session *session)
+bool logins_may_dedicate(const struct logins *g)
+{
+        return g->dedicated < LOGINS_DEDICATED && g->servers->count[SERVER_LOGIN] < LOGINS_AT_ONCE &&
+               !g->failures && keyring_may_login(g->keyring);
+}
+
+struct server *logins_dedicate(struct logins *g, const struct connect_session *session)
 {
         struct server *s = start(g, keyring_active(g->keyring), session);
+        g->dedicated++;
         s->dedicated = true;
         s->replication = session->replication ? startup_replication(session->replication) : REPLICATION_NONE;
         return s;
 }
 
+void logins_give_up(struct logins *g, struct server *s)
+{
+        expect(s->dedicated && s->state == SERVER_LOGIN);
+        g->dedicated--;
+        server_free(s);
+        g->changed(g->arg);
+}
+
 void logins_probe(struct logins *g, struct credential *c)
 {
-        start(g, c, &shared)->probe = true;
+        start_shared(g, c)->probe = true;
 }
 
 bool logins_failing(const struct logins *g, struct error *e)

@@ -9,6 +9,7 @@
 #include "base/histogram.h"
 
 #define LOGINS_AT_ONCE 4                /* of one pool ... */
+#define LOGINS_DEDICATED 2              /* ... so many of these for one client each, which may ask for a slow one */
 #define LOGINS_IN_ALL  16               /* ... and of all: each is a TLS handshake and a SCRAM exchange */
 
 /* The logins that are under way in all pools, and the pools that wait for one of them to end. */
@@ -47,6 +48,7 @@ struct logins {
         struct error failure;           /* the last */
         enum logins_kind kind;
         bool worked;                    /* one did, ever */
+        unsigned dedicated;             /* that are under way; the gate does not know them */
         unsigned fitted, turn;          /* hosts, any number: the last one that fitted; whose turn it is */
         /* A server is IDLE now, or one has failed: look who can be served or must be told. */
         void (*opened)(void *arg, struct server *s);
@@ -65,9 +67,11 @@ void logins_stop(struct logins *g);
 /* Opens one more if that is allowed now; `urgent`: somebody waits for it, and is not kept waiting for
  * long after the last one that failed. */
 bool logins_open(struct logins *g, bool urgent);
-/* Opens one for a client of its own. Only if logins_may_open(). */
-struct server *logins_open_dedicated(struct logins *g, const struct connect_session *session);
-bool logins_may_open(struct logins *g, bool urgent);
+/* Opens one for a client of its own. Only if logins_may_dedicate(): not while others fail. */
+struct server *logins_dedicate(struct logins *g, const struct connect_session *session);
+bool logins_may_dedicate(const struct logins *g);
+/* That client is gone: it is not made any more. */
+void logins_give_up(struct logins *g, struct server *s);
 /* The keyring asks for one login with c, whatever the limits. */
 void logins_probe(struct logins *g, struct credential *c);
 /* True when a client that waits for its first server is to be told: `e`. Only while no server is

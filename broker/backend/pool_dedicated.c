@@ -1,6 +1,5 @@
 #include "backend/pool_dedicated.h"
 
-#include <string.h>
 #include "backend/backoff.h"
 #include "backend/pool_parts.h"
 #include "base/own.h"
@@ -11,7 +10,7 @@ struct asked {
         struct pool_wait *wait;
         struct pool_pin *pin;           /* held while its server is made, and from then on */
         struct connect_session session;
-        const struct server *login;     /* under way for it */
+        struct server *login;           /* under way for it */
         struct credential *refused;     /* that did not do */
         unsigned failures;
         struct error why;               /* the last */
@@ -22,7 +21,6 @@ void pool_dedicated_init(struct dedicated *d)
 {
         wait_line_init(&d->waiting);
         list_init(&d->asked);
-        d->logins = 0;
 }
 
 static struct asked *asked_by(const struct pool *p, const struct pool_wait *w)
@@ -63,6 +61,8 @@ void pool_dedicated_forget(struct pool *p, const struct pool_wait *w)
         if (!a)
                 return;
         list_remove(&a->link);
+        if (a->login)
+                logins_give_up(&p->logins, a->login);
         connect_session_free(&a->session);
         credential_unref(a->refused);
         free(a);
@@ -81,18 +81,28 @@ static bool older(const struct pool_wait *other, const struct pool_wait *w)
         return other && other->since_us < w->since_us;
 }
 
-/* There is, or an idle server goes for it: unless somebody else has waited longer, for that or for leave. */
+/* Has its user as many servers as he may, with those that are being made for him? */
+static bool is_held(const struct pool *p, const struct quota_user *user)
+{
+        unsigned most = p->config.options.max_user_connections, made = 0;
+        const struct asked *a;
+        list_each(a, &p->dedicated.asked, struct asked, link)
+                made += a->login && a->wait->quota == user;
+        return most && user->servers + made >= most;
+}
+
+/* There is, or idle servers go for it: unless somebody else has waited longer, for that or for leave. */
 static bool make_room(struct pool *p, const struct pool_wait *w)
 {
-        struct server *idle = list_last(&p->servers.in[SERVER_IDLE], struct server, link);
+        unsigned most = p->config.options.pool_size;
         if (older(wait_next(&p->waiting), w) || older(wait_oldest(&p->pinning.waiting), w) ||
             p->pinning.count >= pinning_most(&p->config.options))
                 return false;
-        if (server_total(&p->servers) < p->config.options.pool_size)
-                return true;
-        if (idle)
-                pool_close(idle, "it makes room for a dedicated one");
-        return idle != NULL;
+        if (server_total(&p->servers) - p->servers.count[SERVER_IDLE] >= most)
+                return false;
+        while (server_total(&p->servers) >= most)
+                pool_close(list_last(&p->servers.in[SERVER_IDLE], struct server, link), "it makes room for a dedicated one");
+        return true;
 }
 
 void pool_dedicated_serve(struct pool *p)
@@ -102,36 +112,27 @@ void pool_dedicated_serve(struct pool *p)
         if (p->paused || p->draining)
                 return;
         list_each(a, &p->dedicated.asked, struct asked, link) {
-                if (a->login || now < a->not_before || !wait_waits(a->wait) ||
-                    a->wait->quota->for_server.held)
+                if (a->login || now < a->not_before || !wait_waits(a->wait) || is_held(p, a->wait->quota))
                         continue;
-                if (!logins_may_open(&p->logins, true) || !make_room(p, a->wait))
+                p->hosts.doubt = p->hosts.doubt || p->logins.failures;  /* an ordinary one shows when it is over */
+                if (!logins_may_dedicate(&p->logins) || !make_room(p, a->wait))
                         return;
                 pinning_hold(&p->pinning, a->pin, now);
-                a->login = logins_open_dedicated(&p->logins, &a->session);
-                p->dedicated.logins++;
+                a->login = logins_dedicate(&p->logins, &a->session);
         }
-}
-
-static void login_ended(struct pool *p, struct asked *a)
-{
-        p->dedicated.logins--;
-        if (a)
-                a->login = NULL;
 }
 
 void pool_dedicated_opened(struct server *s)
 {
         struct pool *p = s->pool;
         struct asked *a = asked_with(p, s);
-        login_ended(p, a);
-        if (!a || pool_must_leave(p, s, loop_now(p->loop))) {
-                if (a)
-                        pinning_drop(&p->pinning, a->pin);
-                pool_close(s, "the client that it was made for does not wait any more");
+        struct pool_wait *w = a->wait;
+        a->login = NULL;
+        if (pool_must_leave(p, s, loop_now(p->loop))) {
+                pinning_drop(&p->pinning, a->pin);
+                pool_close(s, "retired");
                 return;
         }
-        struct pool_wait *w = a->wait;
         histogram_add(&p->latency.wait, loop_us() - w->since_us);
         pool_dedicated_forget(p, w);
         wait_give(w, pool_lend(p, s, w->quota));
@@ -142,7 +143,7 @@ void pool_dedicated_opened(struct server *s)
 static bool is_final(struct asked *a, const struct server *s, enum connect_failure f, const struct error *e)
 {
         if (f != CONNECT_REFUSED && f != CONNECT_DENIED)
-                return f == CONNECT_SERVER && strncmp(e->sqlstate, "57P0", 4) != 0;
+                return f == CONNECT_SERVER && !refusal_passes(e->sqlstate);
         if (a->refused == s->credential)
                 return true;
         credential_unref(a->refused);
@@ -154,9 +155,7 @@ void pool_dedicated_not_opened(struct pool *p, const struct server *s, enum conn
                                const struct error *e)
 {
         struct asked *a = asked_with(p, s);
-        login_ended(p, a);
-        if (!a)
-                return;
+        a->login = NULL;
         if (is_final(a, s, f, e)) {
                 wait_fail(a->wait, e);
                 return;

@@ -12,7 +12,6 @@
 struct dedicated {
         struct wait_line waiting;
         struct list asked;              /* what each of those asks for */
-        unsigned logins;                /* that are under way */
 };
 
 struct pool;

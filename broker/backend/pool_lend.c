@@ -109,7 +109,7 @@ static unsigned coming(const struct pool *p)
 {
         const struct server *s;
         unsigned count = p->servers.count[SERVER_LOGIN] + p->servers.count[SERVER_PREPARING] -
-                         p->dedicated.logins;
+                         p->logins.dedicated;
         list_each(s, &p->servers.in[SERVER_TESTING], struct server, link) {
                 if (loop_now(p->loop) - s->since >= TEST_MS)
                         break;

@@ -213,3 +213,8 @@ void refusal_read(const char *message, enum refusal_stage stage, struct refusal 
         else
                 set_local_error(out, line, stage);
 }
+
+bool refusal_passes(const char *sqlstate)
+{
+        return strncmp(sqlstate, "57P0", 4) == 0;
+}

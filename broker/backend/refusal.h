@@ -35,6 +35,8 @@ struct refusal {
 /* `message` is PQerrorMessage() of a connection to one address with PQERRORS_VERBOSE. The place in
  * front of it ("connection to server at ... failed: ") is left out: libpq names host or address. */
 void refusal_read(const char *message, enum refusal_stage stage, struct refusal *out);
+/* 57P01, 57P03 and their like: it starts, stops or recovers. */
+bool refusal_passes(const char *sqlstate);
 /* The same for an ErrorResponse that was read without libpq. */
 void refusal_answer(const char *sqlstate, const char *message, struct refusal *out);
 

@@ -87,3 +87,8 @@ bool target_writes(enum target_session_attrs t)
 {
         return t == TARGET_READ_WRITE || t == TARGET_PRIMARY;
 }
+
+enum target_session_attrs target_of_host(enum target_session_attrs t)
+{
+        return t == TARGET_READ_WRITE ? TARGET_PRIMARY : t;
+}

@@ -32,6 +32,8 @@ const char *target_question(enum target_session_attrs t);
 enum target_verdict target_answer(enum target_session_attrs t, const char *answer);
 /* Says what is wrong with a server that does not fit (08001). */
 void target_complain(enum target_session_attrs t, struct error *e);
+/* What a session that sets default_transaction_read_only for itself can be judged by: the host's part of it. */
+enum target_session_attrs target_of_host(enum target_session_attrs t);
 /* Is there but one server of a cluster that can fit? */
 bool target_writes(enum target_session_attrs t);
 

@@ -56,6 +56,11 @@ static enum greet_verdict take_session(struct greet *g, const struct startup *s,
                 error_set(e, "28000", "no PostgreSQL user name specified in startup packet");
                 return GREET_BAD;
         }
+        if (replication && !*replication) {
+                error_set(e, "22023", "invalid value for parameter \"replication\": \"\"");
+                error_hint(e, "Valid values are: \"false\", 0, \"true\", 1, \"database\".");
+                return GREET_BAD;
+        }
         g->minor = s->minor;
         g->user = own_string(user);
         g->database = own_string(database && *database ? database : user);

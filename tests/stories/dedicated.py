@@ -1,11 +1,13 @@
 """A parameter that only a session's start can set: who asks for one has a server connection made for it."""
 import pathlib
+import socket
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import protocol
 import story
-from world import OneEnvironment
+from world import OneEnvironment, World
 
 SAID = {"options": "-c ignore_system_indexes=on -c work_mem=8MB", "TimeZone": "Etc/GMT+5"}
 
@@ -76,6 +78,23 @@ class Dedicated(OneEnvironment):
                 self.shows(client, log_disconnections="on", session_preload_libraries="auto_explain")
                 self.assertEqual(client.query("SHOW auto_explain.log_min_duration").value(), "-1")
 
+    def test_with_several_hosts_the_words_of_the_first_are_the_last(self):
+        self.server.need_own()
+        with World(self.server) as world, socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            hosts = {"host": f"{self.server.host},{self.server.host}", "port": f"{self.server.port},{silent.getsockname()[1]}"}
+            world.add("prod", secret=hosts, pool={"pool_size": 3, "target_session_attrs": "read-write"})
+            daemon = self.watch(world.start())
+            for _ in range(2):
+                began = time.monotonic()
+                self.refused("42704", daemon.connect, options="-c ignore_system_indexes=on -c no_such=1")
+                with daemon.connect() as client, daemon.connect() as other:
+                    client.query("BEGIN")
+                    other.query("BEGIN")
+                daemon.console("RECONNECT prod")
+                self.assertLess(time.monotonic() - began, 5)
+
     def test_a_server_that_is_lost_is_told(self):
         with self.world(pool_size=2) as world:
             daemon = self.watch(world.start())
@@ -83,6 +102,69 @@ class Dedicated(OneEnvironment):
                 self.server.sql(f"SELECT pg_terminate_backend({client.pid})")
                 kind, payload = client.read()
                 self.assertEqual((kind, protocol.error_fields(payload)["C"]), ("E", "57P01"))
+
+
+class Harmless(OneEnvironment):
+    """What one client says at its start is no trouble for others."""
+
+    def test_a_slow_start_keeps_nobody_waiting_and_ends_with_its_client(self):
+        with self.world(pool_size=8) as world:
+            daemon = self.watch(world.start())
+            slow = [daemon.raw() for _ in range(5)]
+            for client in slow:
+                client.send(protocol.startup_message({"user": "me", "database": "prod", "post_auth_delay": "60"}))
+            self.until(lambda: daemon.pool()["sv_login"] == 2, "two to be made")
+            others = [daemon.connect() for _ in range(3)]
+            for other in others:
+                other.query("BEGIN")
+            self.assertEqual((daemon.pool()["sv_active"], daemon.pool()["cl_waiting"]), (3, 5))
+            for client in slow:
+                client.close(politely=False)
+            self.until(lambda: daemon.pool()["sv_login"] == 0 and not daemon.show("PINS"), "them to be given up", 5)
+            for other in others:
+                other.close()
+
+    def test_its_user_s_share_of_servers_counts_those_that_are_being_made(self):
+        with self.world(pool_size=8, max_user_connections=2, query_wait_timeout="2s") as world:
+            daemon = self.watch(world.start())
+            asking = [daemon.raw() for _ in range(4)]
+            for client in asking:
+                client.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+            for client in asking[:2]:
+                client.welcomed()
+            for client in asking[2:]:
+                self.assertIn("max_user_connections", self.refused("53400", client.welcomed).message)
+            self.assertEqual(len(daemon.show("PINS")), 2)
+            for client in asking:
+                client.close(politely=False)
+
+    def test_it_makes_no_room_beyond_the_size_of_a_pool_that_uses_its_reserve(self):
+        with self.world(pool_size=2, reserve_pool_size=3, reserve_pool_timeout="1s") as world:
+            daemon = self.watch(world.start())
+            held = [daemon.connect() for _ in range(4)]
+            for client in held:
+                client.query("BEGIN")
+            held[0].query("COMMIT")
+            with daemon.raw() as asking:
+                asking.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+                self.assertTrue(asking.silent(1.5), "made beyond pool_size")
+                for client in held[1:]:
+                    client.query("COMMIT")
+                asking.welcomed()
+            for client in held:
+                client.close()
+
+    def test_that_its_sessions_are_read_only_says_nothing_of_the_host(self):
+        with self.world(pool_size=3, target_session_attrs="read-write", pool_mode="session", server_fast_close=True) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as other:
+                pid = self.backend(other)
+                with daemon.connect(**{**SAID, "options": "-c ignore_system_indexes=on -c default_transaction_read_only=on"}) as client:
+                    self.shows(client, ignore_system_indexes="on", default_transaction_read_only="on")
+                    time.sleep(1.5)             # those that must go would by now
+                    self.assertEqual(self.backend(other), pid)
+
+    shows = Dedicated.shows
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import broker
@@ -196,6 +197,21 @@ class Own(Replicating):
         error = self.refused("54000", daemon.connect, replication="true", options="-c search_path=" + r"\ " * 4500)
         self.assertIn("8192", error.message)
         self.assertEqual(daemon.connect().query("SELECT 1").value(), "1")
+
+    def test_its_session_may_be_read_only_where_others_must_not_be(self):
+        daemon = self.start(target_session_attrs="read-write", pool_mode="session", server_fast_close=True)
+        with daemon.connect() as other:
+            pid = other.query("SELECT pg_backend_pid()").value()
+            with daemon.connect(replication="database", options="-c default_transaction_read_only=on") as client:
+                self.assertEqual(client.query("SHOW default_transaction_read_only").value(), "on")
+                time.sleep(1.5)                 # those that must go would by now
+                self.assertEqual(other.query("SELECT pg_backend_pid()").value(), pid)
+
+    def test_an_empty_word_is_none(self):
+        daemon = self.start()
+        with daemon.raw() as client:
+            client.send(protocol.startup_message({"user": "me", "database": "prod", "replication": ""}))
+            self.refused("22023", client.welcomed)
 
     def test_a_setting_refuses_it(self):
         daemon = self.start(replication=False)
