@@ -185,9 +185,6 @@ static void dedicated_failed(struct logins *g, struct server *s, enum connect_fa
                              const struct error *e)
 {
         errors_note(g->errors, "login", e->sqlstate, e->text, time(NULL));
-        log_warn(g->log, "dedicated server login failed", log_str("environment", g->environment),
-                 log_str("class", connect_failure_name(f)),
-                 log_str("version", s->credential->version_id), log_reason(e));
         if (f == CONNECT_REFUSED)
                 keyring_login(g->keyring, s->credential, ROTATION_REFUSED, e);
         g->not_opened(g->arg, s, f, e);

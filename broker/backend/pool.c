@@ -48,6 +48,8 @@ void pool_close(struct server *s, const char *why)
                   log_int("server", (int64_t) s->id), log_str("reason", why));
         pool_cancel_forget(s);
         pool_lent_no_more(s);
+        if (s->dedicated)
+                pool_dedicated_closed(s);
         server_become(s, SERVER_CLOSED, loop_now(p->loop));
         server_free(s);
         note_drained(p);
@@ -212,7 +214,10 @@ static void opened(void *arg, struct server *s)
         p->hosts.doubt = false;
         stream_retarget(server_stream(s), &pool_own_events, s);
         if (s->dedicated) {
-                pool_dedicated_opened(s);
+                if (*p->config.options.connect_query && !s->replication)
+                        pool_prepare(s);
+                else
+                        pool_dedicated_opened(s);
                 return;
         }
         if (!p->known || !settings_equal(p->known, s->connection->reported)) {

@@ -33,6 +33,19 @@ static struct asked *asked_by(const struct pool *p, const struct pool_wait *w)
         return NULL;
 }
 
+static void login_began(struct pool *p, struct asked *a)
+{
+        pinning_hold(&p->pinning, a->pin, loop_now(p->loop));
+        a->wait->quota->made++;
+        a->login = logins_dedicate(&p->logins, &a->session);
+}
+
+static void login_ended(struct asked *a)
+{
+        a->wait->quota->made--;
+        a->login = NULL;
+}
+
 static struct asked *asked_with(const struct pool *p, const struct server *login)
 {
         struct asked *a;
@@ -61,8 +74,14 @@ void pool_dedicated_forget(struct pool *p, const struct pool_wait *w)
         if (!a)
                 return;
         list_remove(&a->link);
-        if (a->login)
-                logins_give_up(&p->logins, a->login);
+        if (a->login) {
+                struct server *s = a->login;
+                login_ended(a);
+                if (s->state == SERVER_LOGIN)
+                        logins_give_up(&p->logins, s);
+                else
+                        pool_close(s, "its client left");
+        }
         connect_session_free(&a->session);
         credential_unref(a->refused);
         free(a);
@@ -81,22 +100,27 @@ static bool older(const struct pool_wait *other, const struct pool_wait *w)
         return other && other->since_us < w->since_us;
 }
 
-/* Has its user as many servers as he may, with those that are being made for him? */
-static bool is_held(const struct pool *p, const struct quota_user *user)
+/* Whose server is made next: of the users' first ones that of who has the fewest; of these the one that came first. */
+static struct asked *next(const struct pool *p)
 {
-        unsigned most = p->config.options.max_user_connections, made = 0;
-        const struct asked *a;
-        list_each(a, &p->dedicated.asked, struct asked, link)
-                made += a->login && a->wait->quota == user;
-        return most && user->servers + made >= most;
+        unsigned most = p->config.options.max_user_connections, fewest = most ? most : UINT32_MAX;
+        uint64_t now = loop_now(p->loop);
+        struct asked *a, *best = NULL;
+        list_each(a, &p->dedicated.asked, struct asked, link) {
+                const struct quota_user *user = a->wait->quota;
+                if (a->login || now < a->not_before || user->servers + user->made >= fewest)
+                        continue;
+                fewest = user->servers + user->made;
+                best = a;
+        }
+        return best;
 }
 
 /* There is, or idle servers go for it: unless somebody else has waited longer, for that or for leave. */
 static bool make_room(struct pool *p, const struct pool_wait *w)
 {
         unsigned most = p->config.options.pool_size;
-        if (older(wait_next(&p->waiting), w) || older(wait_oldest(&p->pinning.waiting), w) ||
-            p->pinning.count >= pinning_most(&p->config.options))
+        if (older(wait_next(&p->waiting), w) || older(wait_oldest(&p->pinning.waiting), w))
                 return false;
         if (server_total(&p->servers) - p->servers.count[SERVER_IDLE] >= most)
                 return false;
@@ -107,19 +131,14 @@ static bool make_room(struct pool *p, const struct pool_wait *w)
 
 void pool_dedicated_serve(struct pool *p)
 {
-        uint64_t now = loop_now(p->loop);
         struct asked *a;
-        if (p->paused || p->draining)
+        if (p->paused || p->draining || list_empty(&p->dedicated.asked))
                 return;
-        list_each(a, &p->dedicated.asked, struct asked, link) {
-                if (a->login || now < a->not_before || !wait_waits(a->wait) || is_held(p, a->wait->quota))
-                        continue;
-                p->hosts.doubt = p->hosts.doubt || p->logins.failures;  /* an ordinary one shows when it is over */
-                if (!logins_may_dedicate(&p->logins) || !make_room(p, a->wait))
-                        return;
-                pinning_hold(&p->pinning, a->pin, now);
-                a->login = logins_dedicate(&p->logins, &a->session);
-        }
+        if (p->logins.failures)
+                p->hosts.doubt = true;          /* an ordinary login shows when that is over */
+        while (logins_may_dedicate(&p->logins) && p->pinning.count < pinning_most(&p->config.options) &&
+               (a = next(p)) && make_room(p, a->wait))
+                login_began(p, a);
 }
 
 void pool_dedicated_opened(struct server *s)
@@ -127,15 +146,25 @@ void pool_dedicated_opened(struct server *s)
         struct pool *p = s->pool;
         struct asked *a = asked_with(p, s);
         struct pool_wait *w = a->wait;
-        a->login = NULL;
         if (pool_must_leave(p, s, loop_now(p->loop))) {
-                pinning_drop(&p->pinning, a->pin);
                 pool_close(s, "retired");
                 return;
         }
+        login_ended(a);
         histogram_add(&p->latency.wait, loop_us() - w->since_us);
         pool_dedicated_forget(p, w);
         wait_give(w, pool_lend(p, s, w->quota));
+}
+
+void pool_dedicated_closed(const struct server *s)
+{
+        struct pool *p = s->pool;
+        struct asked *a = asked_with(p, s);
+        if (!a)
+                return;
+        login_ended(a);
+        pinning_drop(&p->pinning, a->pin);
+        pool_look(p);
 }
 
 /* Is it the server's last word? It may be starting; or the credentials may be about to change, which an ordinary
@@ -155,13 +184,19 @@ void pool_dedicated_not_opened(struct pool *p, const struct server *s, enum conn
                                const struct error *e)
 {
         struct asked *a = asked_with(p, s);
-        a->login = NULL;
-        if (is_final(a, s, f, e)) {
+        login_ended(a);
+        bool final = is_final(a, s, f, e);
+        if (final || backoff_worth_saying(a->failures + 1))
+                log_warn(p->log, "dedicated server login failed", log_str("environment", p->environment),
+                         log_str("class", connect_failure_name(f)),
+                         log_str("version", s->credential->version_id), log_reason(e));
+        if (final) {
                 wait_fail(a->wait, e);
                 return;
         }
         pinning_drop(&p->pinning, a->pin);
         a->why = *e;
-        p->hosts.doubt = true;
+        if (f == CONNECT_DENIED || !a->failures)
+                p->hosts.doubt = true;          /* is it so for others, too? */
         a->not_before = loop_now(p->loop) + backoff_pause(++a->failures, BACKOFF_URGENT, true, 0);
 }

@@ -26,6 +26,7 @@ const char *pool_dedicated_why(const struct pool *p, const struct pool_wait *w);
 void pool_dedicated_init(struct dedicated *r);
 void pool_dedicated_serve(struct pool *p);
 void pool_dedicated_opened(struct server *s);
+void pool_dedicated_closed(const struct server *s);     /* before anybody had it, maybe */
 void pool_dedicated_not_opened(struct pool *p, const struct server *s, enum connect_failure f,
                                const struct error *e);
 /* The client is gone. Fine if it asked for nothing. */

@@ -134,6 +134,16 @@ static void open_servers(struct pool *p)
         }
 }
 
+bool pool_shares(const struct pool *p)
+{
+        const unsigned *count = p->servers.count;
+        unsigned others = server_total(&p->servers) - count[SERVER_LOGIN] - count[SERVER_IDLE];
+        const struct server *s;
+        list_each(s, &p->servers.in[SERVER_LENT], struct server, link)
+                others -= s->dedicated;
+        return others > 0;
+}
+
 /* Is waiting of no use any more? */
 static bool hopeless(struct pool *p, struct error *e)
 {
@@ -141,10 +151,7 @@ static bool hopeless(struct pool *p, struct error *e)
                 error_set(e, "57P01", "the broker is shutting down");
                 return error_hint(e, "Connect again in a moment.");
         }
-        const unsigned *count = p->servers.count;
-        if (server_total(&p->servers) > count[SERVER_LOGIN] + count[SERVER_IDLE])
-                return false;
-        return keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e);
+        return (keyring_given_up(p->keyring, e) || logins_given_up(&p->logins, e)) && !pool_shares(p);
 }
 
 /* Clients with a server that wait for leave to pin, and one with leave that waits for a server, would

@@ -39,7 +39,10 @@ static void become_idle(struct server *s)
 {
         struct pool *p = s->pool;
         server_become(s, SERVER_IDLE, loop_now(p->loop));
-        pool_settle_idle(s);
+        if (s->dedicated)
+                pool_dedicated_opened(s);
+        else
+                pool_settle_idle(s);
 }
 
 static void cleaned(struct server *s)

@@ -27,6 +27,8 @@ struct server *pool_lend(struct pool *p, struct server *s, struct quota_user *us
 void pool_lent_no_more(struct server *s);
 /* Was it opened with a credential that has been replaced? */
 bool pool_outdated(const struct pool *p, const struct server *s);
+/* Is there one in use that may come back? */
+bool pool_shares(const struct pool *p);
 /* Is it leave to pin that this client waits for? Who asks for a dedicated server waits for both at once. */
 bool pool_waits_for_pin(const struct pool *p, const struct pool_wait *w);
 /* Must it be closed as soon as nobody has it? */

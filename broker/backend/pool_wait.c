@@ -50,11 +50,17 @@ static void wait_too_long(const struct pool *p, const struct pool_wait *w, struc
                 pin_wait_too_long(p, w, e);
                 return;
         }
-        if (!p->servers.count[SERVER_LENT] && logins_failing(&p->logins, e))
+        if (!pool_shares(p) && logins_failing(&p->logins, e))
                 return;
         if (keyring_lacking(p->keyring, e))
                 return;
         pool_waits_for(p, w, why, sizeof why);
+        if (*pool_dedicated_why(p, w)) {
+                error_set(e, "08001", "no server connection could be made for this client in %llu s "
+                          "(query_wait_timeout); %s", seconds(p, w), why);
+                error_hint(e, "The broker went on trying: see its log, and the server's.");
+                return;
+        }
         /* Nobody has a server, and no setting of the pool would help. */
         if (!p->paused && !keyring_active(p->keyring)) {
                 error_set(e, "57P03", "no credentials for %s in %llu s (query_wait_timeout); %s",

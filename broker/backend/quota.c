@@ -60,7 +60,7 @@ void quota_leave(struct quota *q, struct quota_user *u)
 {
         if (!u || --u->clients > 0)
                 return;
-        expect(u->servers == 0 && u->for_server.count == 0 && u->for_pin.count == 0 &&
+        expect(u->servers == 0 && u->made == 0 && u->for_server.count == 0 && u->for_pin.count == 0 &&
                u->for_dedicated.count == 0);
         map_remove(q->users, key_of(u->uid).text);
 }

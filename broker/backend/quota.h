@@ -10,7 +10,8 @@
 struct quota_user {
         uid_t uid;
         unsigned clients;
-        unsigned servers;               /* lent to them */
+        unsigned servers;               /* lent to them ... */
+        unsigned made;                  /* ... and being made for one of them alone */
         struct wait_user for_server, for_pin, for_dedicated;
 };
 

@@ -19,8 +19,19 @@ static size_t client_received(void *arg, const uint8_t *p, size_t n)
         return used;
 }
 
+/* It says no more, and still gets what its server says until that has done all. */
+static bool client_finished(void *arg)
+{
+        static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+        struct session *s = arg;
+        s->finished = frame_at_border(&s->relay.cutter);
+        if (s->finished)
+                stream_send(server_stream(s->relay.server), terminate, sizeof terminate);
+        return s->finished;
+}
+
 const struct stream_events session_replication_events = {client_received, session_flow_changed, session_flow_changed,
-                                                         session_client_ended, NULL};
+                                                         session_client_ended, client_finished};
 
 /* ---- from the server ---- */
 
@@ -39,11 +50,16 @@ static size_t server_received(void *arg, const uint8_t *p, size_t n)
 
 static void server_ended(void *arg, const struct error *e)
 {
+        struct session *s = arg;
         struct error why = {0};
+        if (s->finished) {
+                session_end(s, NULL);   /* it asked for that */
+                return;
+        }
         error_set(&why, "08006", "the database server closed the replication connection: %s",
                   e ? e->text : "end of file");
         error_hint(&why, "Connect again.");
-        session_server_gone(arg, &why, false);
+        session_server_gone(s, &why, false);
 }
 
 static const struct stream_events server_events = {server_received, session_flow_changed, session_flow_changed,

@@ -154,6 +154,32 @@ class Harmless(OneEnvironment):
             for client in held:
                 client.close()
 
+    def test_local_users_take_turns(self):
+        self.need_root()
+        with World(self.server) as world:
+            world.add("prod", pool={"pool_size": 8, "max_pinned": 2}, access={"users": [20001]})
+            daemon = self.watch(world.start())
+            first = [daemon.connect(**SAID) for _ in range(2)]
+            asking = [daemon.raw() for _ in range(4)] + [daemon.raw(uid=20001)]
+            for client in asking:
+                client.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+                waiting = len(daemon.show("CLIENTS", state="waiting"))
+                self.until(lambda: len(daemon.show("CLIENTS", state="waiting")) >= waiting, "it to wait")
+            first[0].close()
+            asking[-1].welcomed()               # who has none yet comes before who has one
+            for client in (first[1], *asking):
+                client.close()
+
+    def test_connect_query_is_run_before_it_is_given(self):
+        with self.world(pool_size=2, connect_query="SET work_mem TO '7MB'") as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(options="-c ignore_system_indexes=on") as client:
+                self.shows(client, ignore_system_indexes="on", work_mem="7MB")
+            for _ in range(10):
+                with daemon.raw() as client:
+                    client.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+            self.until(lambda: not daemon.show("PINS") and daemon.pool()["sv_login"] == 0, "all to be gone")
+
     def test_that_its_sessions_are_read_only_says_nothing_of_the_host(self):
         with self.world(pool_size=3, target_session_attrs="read-write", pool_mode="session", server_fast_close=True) as world:
             daemon = self.watch(world.start())

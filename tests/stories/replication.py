@@ -3,6 +3,7 @@ import filecmp
 import os
 import pathlib
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -273,6 +274,28 @@ class Own(Replicating):
                 other.send(protocol.cancel_request(client.pid, client.key))
             self.refused("57014", client.answer)
             self.assertEqual(client.query("SELECT 1").value(), "1")
+
+    def test_who_half_closes_still_gets_the_answer(self):
+        daemon = self.start()
+        with daemon.connect(replication="database") as client:
+            client.send(protocol.query("SELECT pg_sleep(0.5), 7"))
+            client.sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.answer().rows[0][1], "7")
+            self.assertTrue(client.closed())
+        self.gone()
+
+    def test_a_stream_is_no_hope_for_who_waits_in_vain(self):
+        daemon = self.start(pool_size=3)
+        with daemon.connect(replication="true") as client:
+            position = client.query("IDENTIFY_SYSTEM").rows[0][2]
+            client.send(protocol.query(f"START_REPLICATION PHYSICAL {position} TIMELINE 1"))
+            self.assertEqual(client.read()[0], "W")
+            daemon.console("RECONNECT prod")
+            self.until(lambda: len(daemon.show("SERVERS")) == 1, "the others to be closed")
+            self.primary.sql(f"ALTER DATABASE {self.environment.database} RENAME TO elsewhere")
+            self.addCleanup(self.primary.sql, "DROP DATABASE elsewhere")
+            with daemon.connect() as other:
+                self.refused("08001", other.query, "SELECT 1")
 
     def test_with_several_environments_physical_tools_need_an_alias(self):
         world = self.world()
