@@ -263,10 +263,10 @@ bool logins_open(struct logins *g, bool urgent)
         return true;
 }
 
-bool logins_may_dedicate(const struct logins *g)
+bool logins_may_dedicate(struct logins *g)
 {
         return g->dedicated < LOGINS_DEDICATED && g->servers->count[SERVER_LOGIN] < LOGINS_AT_ONCE &&
-               !g->failures && keyring_may_login(g->keyring);
+               keyring_may_login(g->keyring) && rested(g, true);
 }
 
 struct server *logins_dedicate(struct logins *g, const struct connect_session *session)

@@ -67,9 +67,9 @@ void logins_stop(struct logins *g);
 /* Opens one more if that is allowed now; `urgent`: somebody waits for it, and is not kept waiting for
  * long after the last one that failed. */
 bool logins_open(struct logins *g, bool urgent);
-/* Opens one for a client of its own. Only if logins_may_dedicate(): not while others fail. */
+/* Opens one for a client of its own. Only if logins_may_dedicate(): not at once after others failed. */
 struct server *logins_dedicate(struct logins *g, const struct connect_session *session);
-bool logins_may_dedicate(const struct logins *g);
+bool logins_may_dedicate(struct logins *g);
 /* That client is gone: it is not made any more. */
 void logins_give_up(struct logins *g, struct server *s);
 /* The keyring asks for one login with c, whatever the limits. */

@@ -134,8 +134,6 @@ void pool_dedicated_serve(struct pool *p)
         struct asked *a;
         if (p->paused || p->draining || list_empty(&p->dedicated.asked))
                 return;
-        if (p->logins.failures)
-                p->hosts.doubt = true;          /* an ordinary login shows when that is over */
         while (logins_may_dedicate(&p->logins) && p->pinning.count < pinning_most(&p->config.options) &&
                (a = next(p)) && make_room(p, a->wait))
                 login_began(p, a);
