@@ -194,7 +194,8 @@ void pool_dedicated_not_opened(struct pool *p, const struct server *s, enum conn
         }
         pinning_drop(&p->pinning, a->pin);
         a->why = *e;
-        if (f == CONNECT_DENIED || !a->failures)
-                p->hosts.doubt = true;          /* is it so for others, too? */
+        /* Is it so for others, too? Of a password the keyring knows. */
+        if (f == CONNECT_DENIED || (f != CONNECT_REFUSED && !a->failures))
+                p->hosts.doubt = true;
         a->not_before = loop_now(p->loop) + backoff_pause(++a->failures, BACKOFF_URGENT, true, 0);
 }

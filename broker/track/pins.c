@@ -268,6 +268,5 @@ void pins_note(struct pins *p, uint32_t which, const char *sql, size_t size)
 
 bool pins_indelible(const struct pins *p)
 {
-        return p->kinds & (PIN_BIT(PIN_LOAD) | PIN_BIT(PIN_SEED) | PIN_BIT(PIN_BACKUP) | PIN_BIT(PIN_REPLICATION) |
-                           PIN_BIT(PIN_START));
+        return p->kinds & (PIN_BIT(PIN_LOAD) | PIN_BIT(PIN_SEED) | PIN_BIT(PIN_BACKUP));
 }

@@ -26,7 +26,7 @@ from world import World
 
 UIDS = (20001, 20002)
 CLIENTS, MOVES = 8, 40
-SECONDS = 120 if story.LONG else 4
+SECONDS = 230 if story.LONG else 4           # half an hour in all
 STATEMENTS = 3                                  # max_prepared_statements: fewer than texts are shared
 ABS_INT4 = 1397                                 # the number of a function, for FunctionCall
 PATIENCE = 60
