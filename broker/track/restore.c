@@ -55,7 +55,7 @@ static void want(struct track_client *c, const char *name, const char *value)
         c->temporary_path = track_temporary_path(c->wanted);
 }
 
-static void append_set(struct bytes *sql, const char *name, const char *value)
+void restore_append_set(struct bytes *sql, const char *name, const char *value)
 {
         if (quoted_list(name)) {
                 bytes_text(sql, "SELECT pg_catalog.set_config(");
@@ -157,7 +157,7 @@ static void apply_wanted(struct track_client *c, struct track_server *t, bool al
                         continue;
                 if (!all && reported && half_datestyle(name, value))
                         append_reset(sql, name);
-                append_set(sql, name, value);
+                restore_append_set(sql, name, value);
                 settings_put(&t->applied, name, value);
         }
 }
@@ -174,7 +174,7 @@ static void align_role(struct track_client *c, struct track_server *t, const str
         }
         bytes_append(sql, bytes_data(others), bytes_length(others));
         if (wanted && (!applied || strcmp(applied, wanted) != 0)) {
-                append_set(sql, "role", wanted);
+                restore_append_set(sql, "role", wanted);
                 settings_put(&t->applied, "role", wanted);
                 t->roles = true;
         }
@@ -214,7 +214,7 @@ static void lift_guard(const struct track_client *c, struct bytes *sql)
 {
         const char *wanted = settings_get(c->wanted, EXIT_ON_ERROR);
         if (wanted)
-                append_set(sql, EXIT_ON_ERROR, wanted);
+                restore_append_set(sql, EXIT_ON_ERROR, wanted);
         else
                 append_reset(sql, EXIT_ON_ERROR);
 }
@@ -262,7 +262,7 @@ void restore_align(struct track_client *c, struct track_server *t, enum restore_
         align_role(c, t, &others, &sql);
         bool sent = reset || bytes_length(&sql);
         if (needs_encoding(c, t, reset, &sql)) {
-                append_set(&head, "client_encoding", settings_get(c->wanted, "client_encoding"));
+                restore_append_set(&head, "client_encoding", settings_get(c->wanted, "client_encoding"));
                 restore_query(t, &head, TURN_RESTORE, first);
                 bytes_text(&head, guard);
         }

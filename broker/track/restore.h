@@ -11,6 +11,8 @@
 bool restore_settable(const char *name);
 /* Is it the client's own: said at its start, or SET? */
 bool restore_own(const struct track_client *c, const char *name);
+/* "SET name = value; ", in whatever way leads to just this value. */
+void restore_append_set(struct bytes *sql, const char *name, const char *value);
 /* Whose the server is at the moment. */
 enum restore_from {
         RESTORE_KEPT,                   /* the client's */

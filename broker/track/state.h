@@ -40,6 +40,8 @@ struct track_server {
         char status;                    /* of the last ReadyForQuery: 'I', 'T', 'E' */
         uint8_t verdict;                /* on the message that is coming, an enum track_verdict */
         struct track_again again;
+        /* A Query of the client's that leads back (back.h): its own answer is to come; others, to be swallowed. */
+        enum track_back { BACK_NONE, BACK_RESET, BACK_SET } back;
         bool unsynced;                  /* extended messages were sent, their Sync was not */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool inside;                    /* a client's message was sent in part */

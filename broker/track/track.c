@@ -5,6 +5,7 @@
 #include "base/expect.h"
 #include "base/own.h"
 #include "track/again.h"
+#include "track/back.h"
 #include "track/audit.h"
 #include "track/fit.h"
 #include "track/named.h"
@@ -210,6 +211,7 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
         if (!c)
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
+                t->back = BACK_NONE;
                 count_ready(&t->span, t->status);
                 if (!turns_will_end(&t->turns))
                         statements_proved(&c->statements);
@@ -360,6 +362,8 @@ static enum track_verdict judge(struct track_client *c, struct track_server *t,
                 return reply_ready_for_query(c, t, piece, owner, extra);
         if (piece->type == 'G')
                 copy_begun(t);
+        if (c && owner == TURN_CLIENT && back_swallows(t, piece->type))
+                return TRACK_SWALLOW;
         if (piece->type == 'C' && c && owner == TURN_CLIENT)
                 count_tag(c, t, piece);
         if ((piece->type == 's' || piece->type == 'V') && owner == TURN_CLIENT)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "track/again.h"
+#include "track/back.h"
 #include "track/bring.h"
 #include "track/fit.h"
 #include "track/named.h"
@@ -51,8 +52,8 @@ static void bring_namesakes(struct track_client *c, struct track_server *t, unsi
                 bring_sync(c, t, TURN_STATEMENT, before);
 }
 
-static void send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
-                       const struct frame_piece *piece, struct bytes *before)
+static void query(struct track_client *c, struct track_server *t, const struct track_request *r,
+                  const struct frame_piece *piece, struct bytes *before)
 {
         if (turns_heeded(&t->turns)) {
                 struct bytes namesakes;
@@ -66,6 +67,26 @@ static void send_query(struct track_client *c, struct track_server *t, const str
                 bring_namesakes(c, t, count, &namesakes, true, before);
         }
         turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
+}
+
+/* How many of its bytes are replaced. */
+static size_t send_query(struct track_client *c, struct track_server *t, const struct track_request *r,
+                         const struct frame_piece *piece, struct bytes *before)
+{
+        struct bytes message;
+        struct frame_piece other = *piece;
+        bytes_init(&message, 0);
+        if (!back_rewrite(c, t, piece, &message)) {
+                query(c, t, r, piece, before);
+                return 0;
+        }
+        other.data = bytes_data(&message);
+        other.size = other.length = bytes_length(&message);
+        query(c, t, r, &other, before);
+        bytes_append(before, bytes_data(&message), bytes_length(&message));
+        bytes_free(&message);
+        t->back = BACK_RESET;
+        return piece->size;
 }
 
 static void pin_long(struct track_client *c, const struct frame_piece *piece)
@@ -191,8 +212,7 @@ static size_t send(struct track_client *c, struct track_server *t, const struct 
                 return send_named(c, t, r, piece, before);
         switch (piece->type) {
         case 'Q':
-                send_query(c, t, r, piece, before);
-                break;
+                return send_query(c, t, r, piece, before);
         case 'P':
                 send_parse(c, t, r, piece, before);
                 break;

@@ -396,6 +396,42 @@ class Statements(OneEnvironment):
                 client.query("BEGIN; SET my.word = 'other'; ROLLBACK")
                 self.assertEqual(client.query("SHOW my.word").value(), "")
 
+    def test_within_a_transaction_too_if_it_stands_alone(self):
+        start = {"options": "-c work_mem=2MB -c my.word=start -c search_path=mine,public", "DateStyle": "German"}
+        names = ("work_mem", "my.word", "search_path", "DateStyle")
+        begun = dict(zip(names, ("2MB", "start", "mine,public", "German, DMY")))
+        other = dict(zip(names, ("3MB", "changed", "pg_catalog", "SQL, DMY")))
+
+        def shown():
+            return {name: client.query(f"SELECT current_setting('{name}')").value() for name in names}
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(**start) as client, daemon.connect() as stranger:
+                for resets in (["RESET ALL"], ["reset all ;"], [f"RESET {name}" for name in names],
+                               [f" Set {name}  to default;" for name in names], [f"SET {name} = DEFAULT" for name in names]):
+                    for end, after in (("COMMIT", begun), ("ROLLBACK", other), ("ROLLBACK TO s; COMMIT", other)):
+                        with self.subTest(resets[0], end=end):
+                            for name, value in other.items():
+                                client.query(f"SELECT set_config('{name}', '{value}', false)")
+                            client.query("BEGIN; SAVEPOINT s")
+                            for reset in resets:
+                                client.send(protocol.query(reset))
+                                told = client.read_until("Z")
+                                self.assertEqual([kind for kind, _ in told if kind != "S"], ["C", "Z"])
+                                self.assertIn(("C", reset.split()[0].upper().encode() + b"\0"), told)
+                                reported = [payload.decode().split("\0")[1] for kind, payload in told if kind == "S"]
+                                self.assertIn(reported, ([], ["German, DMY"]))
+                            self.assertEqual(shown(), begun)
+                            client.query(end)
+                            self.assertEqual(shown(), after)
+                            self.assertEqual(stranger.query("SELECT current_setting('work_mem'), current_setting('my.word', true)")
+                                             .rows[0][0], "4MB")
+                client.query("BEGIN; SELECT 1/1")
+                self.refused("42704", client.query, "RESET no_such")
+                self.refused("25P02", client.query, "RESET work_mem")
+                client.query("ROLLBACK")
+                self.assertEqual(shown(), other)
+
     def test_in_doubt_a_role_is_that_of_the_start(self):
         role = "SELECT current_setting('role')"
         with self.world(pool_size=1) as world:

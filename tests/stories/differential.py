@@ -390,9 +390,8 @@ class Author:
         """Of a parameter that is reported: followed, with or without the transaction it is in."""
         name, value = self.dice.choice((("TimeZone", "Europe/Berlin"), ("DateStyle", "Postgres, DMY"),
                                         ("IntervalStyle", "sql_standard"), ("application_name", self.word())))
-        ways = [f"SET {name} TO '{value}'", f"SELECT set_config('{name}', '{value}', false)", f"SET {name} TO nonsense"]
-        if not self.inside:                     # within a transaction it leads to the server's default
-            ways += [f"RESET {name}", f"SET {name} TO DEFAULT"]
+        ways = [f"SET {name} TO '{value}'", f"SELECT set_config('{name}', '{value}', false)", f"SET {name} TO nonsense",
+                f"RESET {name}", f"SET {name} TO DEFAULT"]
         self.ask(self.dice.choice(ways))
         self.ask(f"SHOW {name}")
 
@@ -403,9 +402,10 @@ class Author:
             ways = [f"SET my.tag TO '{self.word()}'", f"SELECT set_config('my.tag', '{self.word()}', false)",
                     "SET work_mem TO '96kB'", "SELECT set_config('work_mem', '80kB', false)", "SET search_path TO public, pg_temp",
                     "SET statement_timeout TO '50min'", "SET geqo TO off", "SET work_mem TO nonsense", f"SET ROLE {OTHER_ROLE}",
-                    "SET LOCAL work_mem TO '70kB'", "SELECT set_config('work_mem', '71kB', true)"]
+                    "SET LOCAL work_mem TO '70kB'", "SELECT set_config('work_mem', '71kB', true)",
+                    "RESET work_mem", "RESET ALL", "RESET my.tag", "SET search_path TO DEFAULT"]
             if not self.inside:
-                ways += ["RESET work_mem", "RESET ALL", "RESET my.tag", "RESET ROLE", "SET ROLE NONE", "SET search_path TO DEFAULT"]
+                ways += ["RESET ROLE", "SET ROLE NONE"]
             self.ask(self.dice.choice(ways))
         if self.inside or self.chance(0.5):
             change()
