@@ -20,7 +20,7 @@ SUBSET = ("access.py", "pools.py", "isolation.py", "roles.py")
 class AlreadyUp(story.Story):
     """A cluster is started here, and a child process is told its address and nothing else."""
 
-    timeout = 420
+    timeout = 800
 
     def setUp(self):
         self.server.need_own()
