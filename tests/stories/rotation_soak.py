@@ -35,7 +35,8 @@ GROWTH_KB = 4096
 
 
 def quarters(numbers):
-    """The medians of the first, second, third and last quarter."""
+    """The medians of the first, second, third and last quarter; of too few numbers the last ones count for more."""
+    numbers = numbers + numbers[-1:] * (4 - len(numbers))
     size = max(1, len(numbers) // 4)
     return [statistics.median(numbers[at * size:(at + 1) * size if at < 3 else None]) for at in range(4)]
 
