@@ -12,11 +12,13 @@ from world import OneEnvironment, World
 SAID = {"options": "-c ignore_system_indexes=on -c work_mem=8MB", "TimeZone": "Etc/GMT+5"}
 
 
-class Dedicated(OneEnvironment):
-    """ignore_system_indexes, log_disconnections and their like."""
-
+class Asking(OneEnvironment):
     def shows(self, client, **values):
         self.assertEqual({name: client.query(f"SHOW {name}").value() for name in values}, values)
+
+
+class Dedicated(Asking):
+    """ignore_system_indexes, log_disconnections and their like."""
 
     def test_it_holds_for_the_whole_session_and_for_nobody_else(self):
         with self.world(pool_size=3) as world:
@@ -104,7 +106,7 @@ class Dedicated(OneEnvironment):
                 self.assertEqual((kind, protocol.error_fields(payload)["C"]), ("E", "57P01"))
 
 
-class Harmless(OneEnvironment):
+class Harmless(Asking):
     """What one client says at its start is no trouble for others."""
 
     def test_a_slow_start_keeps_nobody_waiting_and_ends_with_its_client(self):
@@ -112,7 +114,7 @@ class Harmless(OneEnvironment):
             daemon = self.watch(world.start())
             slow = [daemon.raw() for _ in range(5)]
             for client in slow:
-                client.send(protocol.startup_message({"user": "me", "database": "prod", "post_auth_delay": "60"}))
+                client.ask("prod", post_auth_delay="60")
             self.until(lambda: daemon.pool()["sv_login"] == 2, "two to be made")
             others = [daemon.connect() for _ in range(3)]
             for other in others:
@@ -129,7 +131,7 @@ class Harmless(OneEnvironment):
             daemon = self.watch(world.start())
             asking = [daemon.raw() for _ in range(4)]
             for client in asking:
-                client.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+                client.ask("prod", **SAID)
             for client in asking[:2]:
                 client.welcomed()
             for client in asking[2:]:
@@ -146,7 +148,7 @@ class Harmless(OneEnvironment):
                 client.query("BEGIN")
             held[0].query("COMMIT")
             with daemon.raw() as asking:
-                asking.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+                asking.ask("prod", **SAID)
                 self.assertTrue(asking.silent(1.5), "made beyond pool_size")
                 for client in held[1:]:
                     client.query("COMMIT")
@@ -162,7 +164,7 @@ class Harmless(OneEnvironment):
             first = [daemon.connect(**SAID) for _ in range(2)]
             asking = [daemon.raw() for _ in range(4)] + [daemon.raw(uid=20001)]
             for client in asking:
-                client.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+                client.ask("prod", **SAID)
                 waiting = len(daemon.show("CLIENTS", state="waiting"))
                 self.until(lambda: len(daemon.show("CLIENTS", state="waiting")) >= waiting, "it to wait")
             first[0].close()
@@ -177,7 +179,7 @@ class Harmless(OneEnvironment):
                 self.shows(client, ignore_system_indexes="on", work_mem="7MB")
             for _ in range(10):
                 with daemon.raw() as client:
-                    client.send(protocol.startup_message({"user": "me", "database": "prod", **SAID}))
+                    client.ask("prod", **SAID)
             self.until(lambda: not daemon.show("PINS") and daemon.pool()["sv_login"] == 0, "all to be gone")
 
     def test_that_its_sessions_are_read_only_says_nothing_of_the_host(self):
@@ -189,8 +191,6 @@ class Harmless(OneEnvironment):
                     self.shows(client, ignore_system_indexes="on", default_transaction_read_only="on")
                     time.sleep(1.5)             # those that must go would by now
                     self.assertEqual(self.backend(other), pid)
-
-    shows = Dedicated.shows
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ class Own(Replicating):
     def test_an_empty_word_is_none(self):
         daemon = self.start()
         with daemon.raw() as client:
-            client.send(protocol.startup_message({"user": "me", "database": "prod", "replication": ""}))
+            client.ask("prod", replication="")
             self.refused("22023", client.welcomed)
 
     def test_a_setting_refuses_it(self):
@@ -248,7 +248,7 @@ class Own(Replicating):
         with daemon.connect() as waiting, daemon.raw() as replication:
             waiting.send(protocol.query("SELECT 'first'"))
             self.until(lambda: daemon.pool()["cl_waiting"] == 1, "one to wait")
-            replication.send(protocol.startup_message({"user": "me", "database": "prod", "replication": "database"}))
+            replication.ask("prod", replication="database")
             self.until(lambda: daemon.pool()["cl_waiting"] == 2, "two to wait")
             holders[0].query("COMMIT")
             self.assertEqual(waiting.answer().value(), "first")
@@ -259,7 +259,7 @@ class Own(Replicating):
         daemon = self.start(pool_size=2)
         for _ in range(20):
             with daemon.raw() as client:
-                client.send(protocol.startup_message({"user": "me", "database": "prod", "replication": "true"}))
+                client.ask("prod", replication="true")
         self.until(lambda: not daemon.show("SERVERS", replication="physical") and not daemon.show("PINS"), "all to be gone")
         with daemon.connect(replication="true") as client:
             self.assertEqual(client.query("SHOW server_version").rows[0][0][:2], "15")
@@ -336,7 +336,7 @@ class Rotating(Replicating):
             world.manager.deny("AWSPENDING")
             steps = self.password_set(world)
             with daemon.raw() as waiting:
-                waiting.send(protocol.startup_message({"user": "me", "database": "prod", "replication": "true"}))
+                waiting.ask("prod", replication="true")
                 self.assertTrue(waiting.silent(3), "answered before the promotion")
                 steps.test_secret()
                 steps.finish_secret()
@@ -357,7 +357,7 @@ class Rotating(Replicating):
         daemon = self.start()
         self.primary.pause()
         with daemon.raw() as client:
-            client.send(protocol.startup_message({"user": "me", "database": "prod", "replication": "true"}))
+            client.ask("prod", replication="true")
             self.assertTrue(client.silent(2), "answered by a server that is down")
             self.primary.resume()
             client.timeout = 40

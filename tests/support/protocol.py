@@ -273,8 +273,12 @@ class Connection:
 
     def login(self, database, user="story", version=PROTOCOL_3_0, **parameters):
         """Startup to ReadyForQuery; raises ServerError if refused. Returns itself."""
-        self.send(startup_message({"user": user, "database": database, **parameters}, version))
+        self.ask(database, user, version, **parameters)
         return self.welcomed()
+
+    def ask(self, database, user="story", version=PROTOCOL_3_0, **parameters):
+        """Its startup message alone."""
+        self.send(startup_message({"user": user, "database": database, **parameters}, version))
 
     def welcomed(self):
         """What follows a startup message that was sent."""
