@@ -89,8 +89,7 @@ void pool_dedicated_forget(struct pool *p, const struct pool_wait *w)
 
 const char *pool_dedicated_why(const struct pool *p, const struct pool_wait *w)
 {
-        const struct asked *a = asked_by(p, w);
-        return a ? a->why.text : "";
+        return w->line == &p->dedicated.waiting ? asked_by(p, w)->why.text : "";
 }
 
 /* ---- its server is made ---- */

@@ -363,7 +363,7 @@ enum relay_verdict relay_replies(struct relay *r, const uint8_t *p, size_t n, si
                                                   STREAM_HOLD, &piece);
                 if (f == FRAME_SHORT)
                         break;
-                bool unseen = !r->raw && nothing_open(r);
+                bool unseen = nothing_open(r);
                 v = f == FRAME_BAD ? RELAY_BAD : reply(r, &piece, e);
                 if (v == RELAY_BAD) {
                         error_set(e, "08P01", "the server sent a message that does not answer what "

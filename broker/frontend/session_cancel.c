@@ -207,7 +207,7 @@ void session_cancel_end(struct session *s)
 void session_cancel_over(void *borrower)
 {
         struct session *s = borrower;
-        if (!s->replication && s->state == SESSION_ACTIVE && track_quiet(&s->relay.server->track))
+        if (s->state == SESSION_ACTIVE && track_quiet(&s->relay.server->track))
                 session_at_rest(s);
         session_settle(s);
 }

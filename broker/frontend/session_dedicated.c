@@ -39,7 +39,7 @@ void session_dedicate(struct session *s)
         }
         s->dedicated = true;
         s->replication = replication ? startup_replication(replication) : REPLICATION_NONE;
-        pins_add(&s->relay.track.pins, replication ? PIN_REPLICATION : PIN_START);
+        session_pin_start(s);
         bytes_init(&options, OPTIONS_MAX);
         put_options(s->greet, &options);
         if (options.failed) {

@@ -14,7 +14,6 @@
 static void send_welcome(struct session *s)
 {
         struct relay *r = &s->relay;
-        const struct settings *own = s->replication ? r->server->connection->reported : NULL;
         struct bytes b;
         bytes_init(&b, 0);
         if (session_keeps(s) && r->server->connection->has_key)
@@ -23,7 +22,7 @@ static void send_welcome(struct session *s)
                 pool_notifier_lent(r->server, s->relay.pid, loop_us());
         greet_negotiate(s->greet, &b);
         s->cancel_key_size = s->greet->minor >= 2 ? SESSION_KEY : 4;
-        greet_welcome(own ? own : r->track.wanted, own ? own : r->track.known, s->relay.pid, s->cancel_key,
+        greet_welcome(r->track.wanted, r->track.known, s->relay.pid, s->cancel_key,
                       s->cancel_key_size, &b);
         stream_send_copy(r->client, bytes_data(&b), bytes_length(&b));
         bytes_free(&b);
@@ -74,11 +73,13 @@ void session_tried(struct session *s)
         session_welcome(s);
 }
 
-static void begin_tracking(struct session *s, const struct welcome *w)
+void session_track(struct session *s, const struct welcome *w)
 {
         struct pool *p = s->home->pool;
-        track_client_init(&s->relay.track, w->told, w->said, p->known, p->texts,
+        track_client_free(&s->relay.track);
+        track_client_init(&s->relay.track, w->told, w->said, s->replication ? w->told : p->known, p->texts,
                           session_options(s)->max_prepared_statements);
+        session_pin_start(s);
 }
 
 /* A set of parameters that no client had before is tried on a server: what is wrong with it the
@@ -86,12 +87,9 @@ static void begin_tracking(struct session *s, const struct welcome *w)
 void session_try(struct session *s, struct server *server)
 {
         struct settings *asked = s->greet->settings, *all = home_overlay(server->connection->reported, asked);
-        track_client_free(&s->relay.track);
-        begin_tracking(s, &(struct welcome){all, asked});
+        session_track(s, &(struct welcome){all, asked});
         settings_unref(all);
         s->relay.track.trying = true;
-        if (s->dedicated)
-                pins_add(&s->relay.track.pins, PIN_START);
         session_become(s, SESSION_TRYING);
         s->greet->tried_at = loop_now(s->loop);
         session_borrow(s, server);
@@ -110,7 +108,7 @@ void session_log_in(struct session *s)
                 return;
         }
         if (home_welcome(h, s->greet->settings, &w) && !session_mode(s)) {
-                begin_tracking(s, &w);
+                session_track(s, &w);
                 session_welcome(s);
                 return;
         }

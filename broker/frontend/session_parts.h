@@ -32,6 +32,8 @@ void session_clock(struct session *s);
 /* Its server is quiet: is there something left to ask, or can it go back? */
 void session_at_rest(struct session *s);
 void session_log_in(struct session *s);
+/* Tracking begins, anew if need be: all that the client is told, and what of it it has said. */
+void session_track(struct session *s, const struct welcome *w);
 void session_welcome(struct session *s);
 /* Only a server that is made for it will do: asks for one. */
 bool session_needs_dedicated(const struct session *s);
@@ -42,6 +44,13 @@ void session_server_gone(struct session *s, const struct error *why, bool unseen
 void session_try(struct session *s, struct server *server);
 void session_tried(struct session *s);
 void session_trial_failed(struct session *s);
+
+/* What is dedicated to it is its own from the start. */
+static inline void session_pin_start(struct session *s)
+{
+        if (s->dedicated)
+                pins_add(&s->relay.track.pins, s->replication ? PIN_REPLICATION : PIN_START);
+}
 
 /* Callbacks. */
 void session_patience_over(struct deadline *d);

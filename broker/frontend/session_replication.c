@@ -92,5 +92,6 @@ void session_replicating(struct session *s, struct server *server)
         s->relay.server = server;
         s->relay.raw = true;
         session_hold(s, server, &server_events);
+        session_track(s, &(struct welcome){server->connection->reported, NULL});
         session_welcome(s);
 }

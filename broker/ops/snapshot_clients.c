@@ -54,14 +54,6 @@ static uint64_t waited(const struct session *s)
         return wait_waits(&s->wait) && now > s->wait.since_us ? now - s->wait.since_us : 0;
 }
 
-/* Who speaks replication goes by the name that the server knows it by. */
-static const char *application_name(const struct session *s)
-{
-        const struct server *server = s->relay.server;
-        const struct settings *known = s->replication && server ? server->track.reported : s->relay.track.wanted;
-        return settings_get(known, "application_name");
-}
-
 static void clients_row(const struct snapshot_world *w, const struct session *s,
                         struct snapshot_rows *r)
 {
@@ -88,7 +80,7 @@ static void clients_row(const struct snapshot_world *w, const struct session *s,
         snapshot_text(r, server ? server_name(server, environment, name) : "");
         snapshot_number(r, s->pid);
         snapshot_text(r, "");
-        snapshot_text(r, application_name(s));
+        snapshot_text(r, settings_get(s->relay.track.wanted, "application_name"));
         snapshot_count(r, statements_count(&s->relay.track.statements));
         snapshot_count(r, s->id & INT32_MAX);
         snapshot_end(r);

@@ -69,12 +69,12 @@ static bool put_sets(const struct track_client *c, const struct doing *d, struct
         return bytes_length(sql) > before && bytes_ascii(bytes_data(sql), bytes_length(sql));
 }
 
-bool back_rewrite(const struct track_client *c, const struct track_server *t, const struct frame_piece *piece,
-                  struct bytes *message)
+bool back_rewrite(const struct track_client *c, const struct track_server *t, uint32_t effects,
+                  const struct frame_piece *piece, struct bytes *message)
 {
         struct doing d;
         struct bytes sql;
-        if (t->status != 'T' || t->unsynced || !turns_own_only(&t->turns) || !settings_count(c->startup) ||
+        if ((effects != 1u << SQL_RESET && effects != 1u << SQL_RESET_ALL) || t->status != 'T' || t->unsynced || !turns_own_only(&t->turns) || !settings_count(c->startup) ||
             !frame_whole(piece))
                 return false;
         const char *text = (const char *) frame_payload(piece);

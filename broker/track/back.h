@@ -9,9 +9,10 @@
 #include "track/state.h"
 #include "wire/frame.h"
 
-/* Is this whole Query one, and is there something to lead back to? Then `message` is what is sent in its place. */
-bool back_rewrite(const struct track_client *c, const struct track_server *t, const struct frame_piece *piece,
-                  struct bytes *message);
+/* Is this Query, whose text has these effects, one? And is there something to lead back to? Then `message` is what
+ * is sent in its place. */
+bool back_rewrite(const struct track_client *c, const struct track_server *t, uint32_t effects,
+                  const struct frame_piece *piece, struct bytes *message);
 /* Is this answer to the client's request one of those to be swallowed? */
 bool back_swallows(struct track_server *t, uint8_t type);
 

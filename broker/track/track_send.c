@@ -76,7 +76,7 @@ static size_t send_query(struct track_client *c, struct track_server *t, const s
         struct bytes message;
         struct frame_piece other = *piece;
         bytes_init(&message, 0);
-        if (!back_rewrite(c, t, piece, &message)) {
+        if (!back_rewrite(c, t, r->marks.effects, piece, &message)) {
                 query(c, t, r, piece, before);
                 return 0;
         }
