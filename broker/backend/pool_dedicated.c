@@ -92,6 +92,11 @@ const char *pool_dedicated_why(const struct pool *p, const struct pool_wait *w)
         return w->line == &p->dedicated.waiting ? asked_by(p, w)->why.text : "";
 }
 
+bool pool_dedicated_begun(const struct pool *p, const struct pool_wait *w)
+{
+        return w->line == &p->dedicated.waiting && asked_by(p, w)->login;
+}
+
 /* ---- its server is made ---- */
 
 static bool older(const struct pool_wait *other, const struct pool_wait *w)

@@ -23,6 +23,8 @@ void pool_dedicate(struct pool *p, struct pool_wait *w, struct pool_pin *pin,
 /* For pool only. */
 /* How the last try to make what this client waits for has failed; "" if none did. */
 const char *pool_dedicated_why(const struct pool *p, const struct pool_wait *w);
+/* Is it being made? Its client has leave to pin then, and waits for nobody. */
+bool pool_dedicated_begun(const struct pool *p, const struct pool_wait *w);
 void pool_dedicated_init(struct dedicated *r);
 void pool_dedicated_serve(struct pool *p);
 void pool_dedicated_opened(struct server *s);

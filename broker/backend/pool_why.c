@@ -73,8 +73,9 @@ static void why_no_server(const struct pool *p, const struct pool_wait *w, char 
 
 bool pool_waits_for_pin(const struct pool *p, const struct pool_wait *w)
 {
+        bool none_left = p->pinning.count >= pinning_most(&p->config.options);
         return w->line == &p->pinning.waiting ||
-               (w->line == &p->dedicated.waiting && p->pinning.count >= pinning_most(&p->config.options));
+               (w->line == &p->dedicated.waiting && none_left && !pool_dedicated_begun(p, w));
 }
 
 const char *pool_waits_for(const struct pool *p, const struct pool_wait *w, char *why, size_t size)

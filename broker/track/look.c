@@ -318,8 +318,8 @@ static bool look_names(const struct frame_piece *piece, struct track_request *ou
  * statement. */
 static struct text_marks executed_marks(const struct statements *s, const struct track_request *r)
 {
-        struct text_marks m = r->portal && s->bound_named ? s->bound_marks : s->unnamed;
-        if (!r->portal || (!s->bound && !s->bound_named)) {
+        struct text_marks m = r->portal && s->bound_text ? s->bound_text->marks : s->unnamed;
+        if (!r->portal || (!s->bound && !s->bound_text)) {
                 statements_mark(&m, s->named.effects, s->named.pins);
                 statements_mark(&m, s->portals.effects, s->portals.pins);
         } else if (m.effects & EFFECT(EXECUTE)) {

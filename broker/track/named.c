@@ -119,9 +119,8 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
                 track_client_note(c, x->marks.pins, (const char *) x->body, strlen((const char *) x->body));
         if (!*portal) {
                 fit_bound(s, name);
-                s->bound = false;
-                s->bound_named = x->key != NULL;        /* else it may have come in pieces: its marks are the first's */
-                s->bound_marks = x->marks;
+                /* One without a key may have come in pieces: its marks are the first's. */
+                statements_bound(s, false, x->key ? x : NULL);
         }
         put_head(piece, portal, fits ? x->name : FIT_NOBODY, name, head, before);
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);

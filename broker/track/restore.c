@@ -55,21 +55,31 @@ static void want(struct track_client *c, const char *name, const char *value)
         c->temporary_path = track_temporary_path(c->wanted);
 }
 
-void restore_append_set(struct bytes *sql, const char *name, const char *value)
+static void append_set(struct bytes *sql, const char *name, const char *value, bool local)
 {
         if (quoted_list(name)) {
                 bytes_text(sql, "SELECT pg_catalog.set_config(");
                 compose_literal(sql, name);
                 bytes_text(sql, ", ");
                 compose_literal(sql, value);
-                bytes_text(sql, ", false); ");
+                bytes_text(sql, local ? ", true); " : ", false); ");
                 return;
         }
-        bytes_text(sql, "SET ");
+        bytes_text(sql, local ? "SET LOCAL " : "SET ");
         compose_identifier(sql, name);
         bytes_text(sql, " = ");
         compose_literal(sql, value);
         bytes_text(sql, "; ");
+}
+
+void restore_append_set(struct bytes *sql, const char *name, const char *value)
+{
+        append_set(sql, name, value, false);
+}
+
+void restore_append_set_local(struct bytes *sql, const char *name, const char *value)
+{
+        append_set(sql, name, value, true);
 }
 
 static void append_reset(struct bytes *sql, const char *name)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "base/own.h"
+#include "wire/request.h"
 
 void statements_init(struct statements *s)
 {
@@ -12,6 +13,7 @@ void statements_free(struct statements *s)
 {
         free(s->message);
         free(s->learning);
+        text_unref(s->bound_text);
         settings_unref(s->names);
         map_free(s->by_name);
         statements_deallocated(s);
@@ -159,6 +161,24 @@ void statements_forget(struct statements *s)
         s->size = 0;
         s->unnamed = (struct text_marks){0};
         s->bound = false;
+}
+
+void statements_bound(struct statements *s, bool unnamed, struct text *named)
+{
+        struct text *before = s->bound_text;
+        s->bound = unnamed;
+        s->bound_text = text_ref(named);
+        text_unref(before);
+}
+
+const char *statements_running(const struct statements *s)
+{
+        struct request_parse parse;
+        if (s->bound_text)
+                return (const char *) s->bound_text->body;
+        if (!s->bound || request_parse(s->message + FRAME_HEADER, s->size - FRAME_HEADER, false, &parse) != FRAME_READY)
+                return NULL;
+        return parse.query;
 }
 
 void statements_come(struct statements *s)

@@ -54,12 +54,11 @@ struct statements {
         bool fresh : 1;                 /* it came to be here since the last Sync was sent: if that ... */
         bool hoped : 1;                 /* ... part fails it is not here: the next one can't count on it */
         bool bound : 1;                 /* what the unnamed portal runs is `unnamed`, for certain ... */
-        bool bound_named : 1;           /* ... or has these marks, for certain: */
         struct settings *names;         /* parameters that some of these texts SET */
         uint8_t *message;               /* the unnamed one's Parse message ... */
         uint32_t size, room;            /* ... size 0: there is none, or it was too long */
         char *learning;                 /* the unnamed portal runs this, not known what it gives; or NULL */
-        struct text_marks bound_marks;
+        struct text *bound_text;        /* ... or this, for certain; or NULL */
 };
 #define STATEMENTS_MAX 10000            /* names of one client */
 #define STATEMENTS_CLOCK ((1ULL << 48) - 1)
@@ -77,8 +76,7 @@ static inline bool statements_share(const struct statements *s, const struct fra
         return s->max > 0 && frame_whole(parse) && parse->length <= TEXTS_MAX &&
                s->shared + parse->length <= STATEMENTS_SHARED_MAX && texts_room(s->texts);
 }
-/* NULL: no such name, ever. */
-struct statement *statements_find(const struct statements *s, const char *name);
+struct statement *statements_find(const struct statements *s, const char *name);        /* NULL: no such name, ever */
 /* What it means by the time the server gets to what is sent now; NULL: nothing. */
 struct text *statements_meaning(const struct statements *s, const char *name);
 static inline struct text *statements_meant(const struct statements *s, const struct statement *one)
@@ -105,6 +103,9 @@ unsigned statements_count(const struct statements *s);
 /* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
+/* This is what the unnamed portal runs: the unnamed statement, or this one, or what is not known. */
+void statements_bound(struct statements *s, bool unnamed, struct text *named);
+const char *statements_running(const struct statements *s);     /* its text; NULL: not known */
 /* It, or that there is none, was sent along; it is not here any more; a Sync was sent; all is answered. */
 void statements_come(struct statements *s);
 void statements_go(struct statements *s);

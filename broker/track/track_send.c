@@ -76,7 +76,7 @@ static size_t send_query(struct track_client *c, struct track_server *t, const s
         struct bytes message;
         struct frame_piece other = *piece;
         bytes_init(&message, 0);
-        if (!back_rewrite(c, t, r->marks.effects, piece, &message)) {
+        if (!back_rewrite(c, t, &r->marks, piece, &message)) {
                 query(c, t, r, piece, before);
                 return 0;
         }
@@ -159,10 +159,21 @@ static void send_bind(struct track_client *c, struct track_server *t, const stru
                         c->statements.unnamed.pins);
         if (r->portal && turns_heeded(&t->turns)) {
                 fit_bound(&c->statements, NULL);
-                c->statements.bound = c->statements.size > 0;
-                c->statements.bound_named = false;
+                statements_bound(&c->statements, c->statements.size > 0, NULL);
         }
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
+}
+
+static size_t send_execute(struct track_client *c, struct track_server *t, const struct track_request *r,
+                           const struct frame_piece *piece, struct bytes *before)
+{
+        bool heeded = turns_heeded(&t->turns);
+        if (heeded) {
+                look_execute(c, t, r);
+                named_deallocate(c, t, before);
+        }
+        turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
+        return heeded && r->portal ? back_follow(c, t, &r->marks, piece, before) : 0;
 }
 
 static void send_close(struct track_client *c, struct track_server *t, const struct track_request *r)
@@ -226,12 +237,7 @@ static size_t send(struct track_client *c, struct track_server *t, const struct 
                         turns_sent(&t->turns, TURN_DESCRIBE, TURN_CLIENT);
                 break;
         case 'E':
-                if (turns_heeded(&t->turns)) {
-                        look_execute(c, t, r);
-                        named_deallocate(c, t, before);
-                }
-                turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);
-                break;
+                return send_execute(c, t, r, piece, before);
         case 'C':
                 send_close(c, t, r);
                 break;
@@ -279,11 +285,7 @@ static const char fail_as_canceled[] =
 /* In the extended protocol: only the error reaches the client, and the server skips to its Sync. */
 static void cancel_extended(struct track_client *c, struct track_server *t, struct bytes *instead)
 {
-        static const uint8_t bind[] = {'B', 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0};
-        static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
-        compose_parse(instead, "", fail_as_canceled, sizeof fail_as_canceled - 1);
-        bytes_append(instead, bind, sizeof bind);
-        bytes_append(instead, execute, sizeof execute);
+        compose_run(instead, fail_as_canceled, sizeof fail_as_canceled - 1);
         turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
         turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
         turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);

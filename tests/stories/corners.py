@@ -432,6 +432,89 @@ class Statements(OneEnvironment):
                 client.query("ROLLBACK")
                 self.assertEqual(shown(), other)
 
+    def test_in_the_extended_protocol_at_once(self):
+        """In a transaction or a pipeline, by a statement with a name or without one, and undone with the RESET."""
+        start = {"options": "-c work_mem=2MB -c my.word=start -c search_path=mine,public", "DateStyle": "German"}
+        names = ("work_mem", "my.word", "search_path", "DateStyle")
+        show = "SELECT concat_ws(' ', " + ", ".join(f"current_setting('{name}')" for name in names) + ")"
+        begun, other = "2MB start mine,public German, DMY", "3MB changed pg_catalog SQL, DMY"
+        change = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)"
+                                       for name, value in zip(names, ("3MB", "changed", "pg_catalog", "SQL, DMY")))
+
+        def run(sql, name=""):
+            return protocol.parse(sql, name) + protocol.bind((), name) + protocol.describe("P") + protocol.execute()
+
+        def sent(data, count=1):
+            """The last of so many answers, all without an error."""
+            client.send(data)
+            return [client.answer() for _ in range(count)][-1]
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(**start) as client, daemon.connect() as stranger:
+                for number, resets in enumerate((["RESET ALL"], [f"RESET {name}" for name in names],
+                                                 [f"SET {name} = DEFAULT ;" for name in names])):
+                    for statement in ("", "named"):
+                        batch = b"".join(run(sql, statement and f"{statement}{number}.{i}") for i, sql in enumerate(resets))
+                        again = b"".join(protocol.bind((), statement and f"{statement}{number}.{i}") + protocol.execute()
+                                         for i in range(len(resets)))
+                        with self.subTest(resets[0], statement=statement):
+                            client.query(change)
+                            self.assertEqual(sent(batch + run(show) + protocol.sync()).value(), begun)   # in a pipeline
+                            self.assertEqual(client.query(show).value(), begun)
+                            client.query(change)
+                            for end, after in (("ROLLBACK", other), ("ROLLBACK TO s; COMMIT", other), ("COMMIT", begun)):
+                                client.query("BEGIN; SAVEPOINT s")
+                                use = again if statement else batch
+                                self.assertEqual(sent(use + protocol.sync() + run(show) + protocol.sync(), 2).value(), begun)
+                                self.assertEqual(client.query(show).value(), begun)
+                                client.query(end)
+                                self.assertEqual(client.query(show).value(), after)
+                                self.assertEqual(stranger.query("SHOW work_mem").value(), "4MB")
+                                self.assertEqual(client.query(show).value(), after)
+                            client.query(change)                        # what fails behind it undoes it
+                            client.send(use + run("SELECT 1/0") + protocol.sync())
+                            self.assertEqual(client.collect().error.sqlstate, "22012")
+                            self.assertEqual(client.query(show).value(), other)
+                client.send(run("RESET work_mem") + protocol.sync())
+                told = client.read_until("Z")
+                self.assertEqual([kind for kind, _ in told], ["1", "2", "n", "C", "Z"])
+                client.send(protocol.parse("RESET work_mem") + protocol.bind(()) + 2 * protocol.execute() + protocol.sync())
+                told = client.read_until("Z")
+                self.assertEqual([kind for kind, _ in told], ["1", "2", "C", "E", "Z"])
+                self.assertEqual(protocol.error_fields(told[-2][1])["C"], "55000")
+                client.send(protocol.parse("SELECT 'mine'") + run("RESET work_mem", "again") + protocol.bind(())
+                            + protocol.execute() + protocol.sync())
+                self.assertEqual(client.answer().value(), "mine")       # its unnamed statement is as it was
+                self.assertEqual(daemon.show("PINS"), [])
+
+    def test_for_the_transaction_alone_too(self):
+        start = {"options": "-c work_mem=2MB -c search_path=mine,public", "TimeZone": "Asia/Tokyo"}
+        names = ("work_mem", "search_path", "TimeZone")
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(**start) as client:
+                def shown():
+                    return [client.query(f"SHOW {name}").value() for name in names]
+                begun = shown()
+                client.query("SET work_mem = '3MB'; SET search_path = pg_catalog; SET TimeZone = 'UTC'")
+                other = shown()
+                for send in (client.query, client.extended):
+                    for resets in ([f"SET LOCAL {name} TO DEFAULT" for name in names],
+                                   [f"set local {name} =default;" for name in names]):
+                        client.query("BEGIN; SAVEPOINT s")
+                        for reset in resets:
+                            send(reset)
+                        self.assertEqual(shown(), begun)
+                        client.query("ROLLBACK TO s")
+                        self.assertEqual(shown(), other)
+                        for reset in resets:
+                            send(reset)
+                        client.query("COMMIT")
+                        self.assertEqual(shown(), other)
+                    warned = send("SET LOCAL work_mem TO DEFAULT").notices
+                    self.assertEqual([notice["C"] for notice in warned], ["25P01"])
+                    self.assertEqual(shown(), other)
+
     def test_in_doubt_a_role_is_that_of_the_start(self):
         role = "SELECT current_setting('role')"
         with self.world(pool_size=1) as world:

@@ -126,6 +126,16 @@ class Harmless(Asking):
             for other in others:
                 other.close()
 
+    def test_a_slow_start_is_what_its_own_client_waits_for(self):
+        with self.world(pool_size=2, server_connect_timeout="60s", query_wait_timeout="2s") as world:
+            daemon = self.watch(world.start())
+            with daemon.raw() as client:
+                client.ask("prod", post_auth_delay="60")
+                self.until(lambda: daemon.pool()["sv_login"], "it to be made")
+                wait, = daemon.show("WAITS")
+                self.assertEqual((wait["waiting_for"], wait["why"]), ("login", "1 server connections are being made"))
+                self.assertIn("being made", self.refused("53400", client.welcomed).message)
+
     def test_its_user_s_share_of_servers_counts_those_that_are_being_made(self):
         with self.world(pool_size=8, max_user_connections=2, query_wait_timeout="2s") as world:
             daemon = self.watch(world.start())

@@ -121,6 +121,21 @@ class Author:
         return self.dice.choice((f"SELECT 1/0, '{self.word()}'", f"SELEC '{self.word()}'", "SELECT * FROM nowhere",
                                  f"SELECT '{self.word()}'::int", "SELECT pg_no_such_function()"))
 
+    def do(self, sql):
+        """As a query string, or in the extended protocol, and maybe looked at before its Sync."""
+        if self.chance(0.5):
+            self.ask(sql)
+            return
+        name = self.dice.choice(("", "", "done"))
+        data = (close("S", name) if name else b"") + parse(sql, name) + bind((), name) + execute()
+        look = parse("SELECT current_setting('work_mem'), current_setting('TimeZone'), "
+                     "coalesce(current_setting('my.tag', true), '')")
+        if self.chance(0.5):
+            data += look + bind() + execute()
+        elif self.chance(0.2):
+            data += self.batch()
+        self.add(sql[:60], data + sync())
+
     def statement(self, failing=0.15):
         """Any statement that leaves no session state."""
         if self.chance(failing):
@@ -392,7 +407,7 @@ class Author:
                                         ("IntervalStyle", "sql_standard"), ("application_name", self.word())))
         ways = [f"SET {name} TO '{value}'", f"SELECT set_config('{name}', '{value}', false)", f"SET {name} TO nonsense",
                 f"RESET {name}", f"SET {name} TO DEFAULT"]
-        self.ask(self.dice.choice(ways))
+        self.do(self.dice.choice(ways))
         self.ask(f"SHOW {name}")
 
     def followed_setting(self):
@@ -403,10 +418,11 @@ class Author:
                     "SET work_mem TO '96kB'", "SELECT set_config('work_mem', '80kB', false)", "SET search_path TO public, pg_temp",
                     "SET statement_timeout TO '50min'", "SET geqo TO off", "SET work_mem TO nonsense", f"SET ROLE {OTHER_ROLE}",
                     "SET LOCAL work_mem TO '70kB'", "SELECT set_config('work_mem', '71kB', true)",
-                    "RESET work_mem", "RESET ALL", "RESET my.tag", "SET search_path TO DEFAULT"]
+                    "RESET work_mem", "RESET ALL", "RESET my.tag", "SET search_path TO DEFAULT",
+                    "SET LOCAL work_mem TO DEFAULT"]
             if not self.inside:
                 ways += ["RESET ROLE", "SET ROLE NONE"]
-            self.ask(self.dice.choice(ways))
+            self.do(self.dice.choice(ways))
         if self.inside or self.chance(0.5):
             change()
             self.probe()
