@@ -92,7 +92,7 @@ def end_cleanly_on_signals():
         signal.signal(signum, leave)
 
 
-def wait_until(condition, what, timeout=20.0, interval=0.05):
+def wait_until(condition, what, timeout=60.0, interval=0.05):
     """The condition's first true value; a clear failure if it does not come in time."""
     end = time.monotonic() + timeout
     while True:

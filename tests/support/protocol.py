@@ -182,7 +182,7 @@ def _connect_as(sock, address, uid, gid, groups):
 class Connection:
     """One client connection over a unix socket (directory) or TCP (host)."""
 
-    def __init__(self, directory=None, port=5432, *, host=None, uid=None, gid=None, groups=(), timeout=20.0):
+    def __init__(self, directory=None, port=5432, *, host=None, uid=None, gid=None, groups=(), timeout=60.0):
         self.timeout = timeout
         self.buffer = b""
         self.pid, self.key, self.parameters = None, b"", {}
@@ -345,7 +345,7 @@ class Connection:
         return self.answer()
 
 
-def connect(directory, database, *, port=5432, uid=None, gid=None, groups=(), timeout=20.0,
+def connect(directory, database, *, port=5432, uid=None, gid=None, groups=(), timeout=60.0,
             user="story", **parameters):
     """A logged-in Connection; closed again if the login is refused."""
     connection = Connection(directory, port, uid=uid, gid=gid, groups=groups, timeout=timeout)

@@ -59,7 +59,7 @@ class Story(unittest.TestCase):
         if not process.is_root():
             self.skipTest("other uids can only be had by root")
 
-    def until(self, condition, what, timeout=20.0):
+    def until(self, condition, what, timeout=60.0):
         return process.wait_until(condition, what, timeout)
 
     def let_in(self, daemon, *words, **options):
