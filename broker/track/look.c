@@ -414,17 +414,23 @@ enum track_verdict track_look(struct track_client *c, const struct track_server 
 
 /* ---- taking effect ---- */
 
-static void apply_text(struct track_client *c, const struct track_server *t, const struct track_request *r,
-                       const struct frame_piece *piece, bool executed)
+/* The text of a message that was looked at before, and is whole. */
+static const char *text_judged(const struct frame_piece *piece)
 {
         const char *sql;
         size_t size;
         struct error e;
         struct track_request ignored;
         expect(text_of(piece, &ignored, &sql, &size, &e));
+        return sql;
+}
+
+static void apply_text(struct track_client *c, const struct track_server *t, const struct track_request *r,
+                       const char *sql, bool executed)
+{
         struct finding f = {.c = c, .reported = t->reported, .apply = true, .executed = executed};
-        track_client_note(c, r->marks.pins, sql, size);
-        read_text(&f, sql, size);
+        track_client_note(c, r->marks.pins, sql, strlen(sql));
+        read_text(&f, sql, strlen(sql));
 }
 
 /* A first piece: from here on what the lexer finds takes effect as it comes. It is never certain: the
@@ -443,20 +449,16 @@ void look_apply(struct track_client *c, const struct track_server *t, const stru
         if (!piece->ends)
                 apply_pieces(c, executed);
         else if (r->marks.effects)
-                apply_text(c, t, r, piece, executed);
+                apply_text(c, t, r, text_judged(piece), executed);
 }
 
 unsigned look_namesakes(const struct track_client *c, const struct track_request *r,
                         const struct frame_piece *piece, struct bytes *out)
 {
-        const char *sql;
-        size_t size;
-        struct error e;
-        struct track_request ignored;
         if (!piece->ends || !(r->marks.effects & NAMING))
                 return 0;
-        expect(text_of(piece, &ignored, &sql, &size, &e));
-        return namesakes_in(c, sql, size, out);
+        const char *sql = text_judged(piece);
+        return namesakes_in(c, sql, strlen(sql), out);
 }
 
 bool look_continue(struct track_client *c, const struct track_server *t,
@@ -485,14 +487,11 @@ void look_drop(struct track_client *c)
 
 void look_execute(struct track_client *c, const struct track_server *t, const struct track_request *r)
 {
-        const struct statements *s = &c->statements;
         if (!r->marks.effects && !r->marks.pins)
                 return;
-        if (!r->portal || !s->bound || (s->two_readings && !c->two_readings)) {
+        const char *sql = r->portal ? reading_running(c) : NULL;
+        if (sql)
+                apply_text(c, t, r, sql, true);
+        else
                 apply_marks(c, t->reported, &r->marks, true);
-                return;
-        }
-        struct frame_piece parse = {.type = 'P', .begins = true, .ends = true, .messages = 1,
-                                    .length = s->size, .data = s->message, .size = s->size};
-        apply_text(c, t, r, &parse, true);
 }

@@ -38,6 +38,14 @@ char *reading_of(const struct track_client *c)
         return text;
 }
 
+const char *reading_running(const struct track_client *c)
+{
+        const struct statements *s = &c->statements;
+        OWN(free) char *way = s->bound_text ? reading_of(c) : NULL;
+        bool so = s->bound_text ? text_read_so(s->bound_text, way) : !s->two_readings || c->two_readings;
+        return so ? statements_running(s) : NULL;
+}
+
 /* What was not known of a parameter was the server's own. */
 bool reading_set(const char *way, struct bytes *sql)
 {

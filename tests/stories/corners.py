@@ -578,6 +578,25 @@ class Statements(OneEnvironment):
                     client.query("SELECT 1")
                     self.until(lambda: not daemon.show("PINS"), "the pin to end with it")
 
+    def test_a_statement_that_deallocates_may_have_a_name_itself(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect() as client, daemon.connect() as other:
+                def ends(name):
+                    client.send(protocol.bind((), name) + protocol.execute() + protocol.sync())
+                    return client.answer().tags
+                for name, sql in (("one", "DEALLOCATE s"), ("all", "DEALLOCATE ALL")):
+                    for number in ("1", "2") if name == "one" else ("3",):
+                        client.send(protocol.parse(f"SELECT {number}", "s") + protocol.sync())
+                        client.answer()
+                        if number != "2":
+                            client.send(protocol.parse(sql, name) + protocol.sync())
+                            client.answer()
+                        other.query("SELECT 1")
+                        self.assertEqual(ends(name), [sql.removesuffix(" s")])
+                        self.assertEqual(self.refused("26000", ends, "s").message, 'prepared statement "s" does not exist')
+                self.assertEqual(daemon.show("PINS"), [])
+
     def test_who_deallocates_the_brokers_own_names_harms_nobody(self):
         again = protocol.bind((), "mine") + protocol.execute() + protocol.sync()
         with self.world(pool_size=1) as world:

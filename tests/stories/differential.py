@@ -290,10 +290,12 @@ class Author:
 
     def shared_end(self):
         name, value = self.dice.choice(NAMES), self.value()
-        self.ask(self.dice.choice((f"DEALLOCATE {name}", f"DEALLOCATE {name}", "DEALLOCATE ALL", "DISCARD PLANS",
-                                   f"EXECUTE {name}({value})", f"EXECUTE {name}({value}, {self.key()})",
-                                   f"EXECUTE {name}({value}); SELECT {value}; EXECUTE {name}",
-                                   f"PREPARE {name} AS SELECT {value}; DEALLOCATE {name}")))
+        if self.chance(0.7):
+            self.do(self.dice.choice((f"DEALLOCATE {name}", f"DEALLOCATE {name}", "DEALLOCATE ALL", "DISCARD PLANS",
+                                      f"EXECUTE {name}({value})", f"EXECUTE {name}({value}, {self.key()})")))
+        else:
+            self.ask(self.dice.choice((f"EXECUTE {name}({value}); SELECT {value}; EXECUTE {name}",
+                                       f"PREPARE {name} AS SELECT {value}; DEALLOCATE {name}")))
         self.add("shared", self.shared_batch() + sync())
 
     def unknown_names(self):

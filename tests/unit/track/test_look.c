@@ -239,16 +239,40 @@ static void an_end_counts_only_if_it_was_executed(void **state)
         assert_true(lendable(&s));
 }
 
-static void an_end_of_a_named_statement_is_not_believed(void **state)
+/* Bound, executed, and closed already when that is answered. */
+static void end_by_name(const char *portal)
 {
-        (void) state;
-        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
         ask_parse(&s, "a", "DISCARD SEQUENCES");
-        ask_bind(&s, "", "a");
-        ask_execute(&s, "");
+        ask_bind(&s, portal, "a");
+        ask_execute(&s, portal);
         ask_target(&s, 'C', 'S', "a");
         ask(&s, 'S');
         says(&s, "1 2 C:DISCARD_SEQUENCES 3 ZI");
+}
+
+static void an_end_of_a_named_statement_counts_if_the_portal_is_known(void **state)
+{
+        (void) state;
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
+        end_by_name("");
+        assert_true(lendable(&s));
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
+        end_by_name("p");
+        assert_string_equal(reason(&s), "sequence value");
+}
+
+static void and_if_its_text_is_read_as_it_was(void **state)
+{
+        (void) state;
+        ask_parse(&s, "a", "DISCARD SEQUENCES");
+        ask(&s, 'S');
+        says(&s, "1 ZI");
+        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
+        done(&s, "SET standard_conforming_strings = off", "C:SET S:standard_conforming_strings=off ZI");
+        ask_bind(&s, "", "a");
+        ask_execute(&s, "");
+        ask(&s, 'S');
+        says(&s, "2 C:DISCARD_SEQUENCES ZI");
         assert_string_equal(reason(&s), "sequence value");
 }
 
@@ -464,7 +488,8 @@ int main(void)
                 TEST(what_other_named_statements_would_do_does_not_count),
                 TEST(executing_what_was_prepared_in_sql_pins_too),
                 TEST(an_end_counts_only_if_it_was_executed),
-                TEST(an_end_of_a_named_statement_is_not_believed),
+                TEST(an_end_of_a_named_statement_counts_if_the_portal_is_known),
+                TEST(and_if_its_text_is_read_as_it_was),
                 TEST(what_an_unnamed_portal_runs_counts_though_its_statement_is_gone),
                 TEST(what_stands_late_in_a_long_text_pins),
                 TEST(what_stands_early_in_it_pins_before_the_rest_is_sent),
