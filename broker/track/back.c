@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include <strings.h>
-#include "track/look.h"
 #include "track/restore.h"
 #include "wire/compose.h"
 #include "wire/sqlword.h"
@@ -126,16 +125,7 @@ bool back_swallows(struct track_server *t, uint8_t type)
 /* The unnamed portal is another one then, but one that can't be executed again either. */
 static void follow(struct track_client *c, struct track_server *t, const struct bytes *sql, struct bytes *out)
 {
-        static const struct track_request sets = {.type = 'P', .marks = {.effects = EFFECT(SET)}};
-        struct bytes message;
-        bytes_init(&message, 0);
-        compose_run(&message, (const char *) bytes_data(sql), bytes_length(sql));
-        size_t length = 1 + (size_t) frame_get32(bytes_data(&message) + 1);
-        struct frame_piece parse = {.type = 'P', .begins = true, .ends = true, .messages = 1, .length = length,
-                                    .data = bytes_data(&message), .size = length};
-        look_apply(c, t, &sets, &parse, true);
-        bytes_append(out, bytes_data(&message), bytes_length(&message));
-        bytes_free(&message);
+        compose_run(out, (const char *) bytes_data(sql), bytes_length(sql));
         turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
         turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
         turns_sent(&t->turns, TURN_EXECUTE, TURN_REPARSE);

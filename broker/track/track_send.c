@@ -74,15 +74,11 @@ static size_t send_query(struct track_client *c, struct track_server *t, const s
                          const struct frame_piece *piece, struct bytes *before)
 {
         struct bytes message;
-        struct frame_piece other = *piece;
         bytes_init(&message, 0);
-        if (!back_rewrite(c, t, &r->marks, piece, &message)) {
-                query(c, t, r, piece, before);
+        bool rewritten = back_rewrite(c, t, &r->marks, piece, &message);
+        query(c, t, r, piece, before);
+        if (!rewritten)
                 return 0;
-        }
-        other.data = bytes_data(&message);
-        other.size = other.length = bytes_length(&message);
-        query(c, t, r, &other, before);
         bytes_append(before, bytes_data(&message), bytes_length(&message));
         bytes_free(&message);
         t->back = BACK_RESET;
