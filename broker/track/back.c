@@ -44,19 +44,21 @@ static bool ends_with_default(const char *sql, size_t size)
         return size > 8 && strncasecmp(sql + size - 7, "default", 7) == 0 && strchr(" \t\r\n=", sql[size - 8]);
 }
 
-static bool is_one(const char *sql, size_t size, struct doing *d)
+/* Is this text one that leads to a default? Then its size, without what ends it; else 0. */
+static size_t is_one(const char *sql, size_t length, struct doing *d)
 {
         struct sqlword w;
-        size_t at = 0;
+        size_t at = 0, size = plain(sql, length);
         while (at < size && strchr(" \t\r\n", sql[at]))
                 at++;
         *d = (struct doing){0};
         if (size - at < 6 || (strncasecmp(sql + at, "reset", 5) != 0 && strncasecmp(sql + at, "set", 3) != 0))
-                return false;
+                return 0;
         sqlword_init(&w, false, found, d);
         sqlword_feed(&w, sql, size);
         sqlword_end(&w);
-        return d->count == 1 && (d->all || d->name[0]) && (!d->local || ends_with_default(sql, size));
+        bool one = d->count == 1 && (d->all || d->name[0]) && (!d->local || ends_with_default(sql, size));
+        return one ? size : 0;
 }
 
 /* May it be one, by what is known of its text? Most are not, and are not read a second time. */
@@ -94,23 +96,24 @@ bool back_rewrite(const struct track_client *c, const struct track_server *t, co
 {
         struct doing d;
         struct bytes sql;
-        size_t at = 0, sets = 0;
+        size_t at = 0;
+        bool leads = false;
         if (!may_be(c, marks) || t->status != 'T' || t->unsynced || !turns_own_only(&t->turns) || !frame_whole(piece))
                 return false;
         const char *text = (const char *) frame_payload(piece);
-        size_t size = plain(text, strnlen(text, frame_payload_size(piece)));
-        if (!size || !is_one(text, size, &d))
+        size_t size = is_one(text, strnlen(text, frame_payload_size(piece)), &d);
+        if (!size)
                 return false;
         bytes_init(&sql, 0);
         bytes_append(&sql, text, size);
         bytes_text(&sql, "; ");
         while (next_set(c, &d, &at, &sql))
-                sets++;
+                leads = true;
         bytes_append(&sql, "", 1);
-        if (sets)
+        if (leads)
                 compose_query(message, (const char *) bytes_data(&sql));
         bytes_free(&sql);
-        return sets > 0;
+        return leads;
 }
 
 bool back_swallows(struct track_server *t, uint8_t type)
@@ -139,8 +142,7 @@ size_t back_follow(struct track_client *c, struct track_server *t, const struct 
         struct bytes sql;
         size_t at = 0, replaced = 0;
         const char *text = may_be(c, marks) && frame_whole(execute) ? statements_running(&c->statements) : NULL;
-        size_t size = text ? plain(text, strlen(text)) : 0;
-        if (!size || !is_one(text, size, &d))
+        if (!text || !is_one(text, strlen(text), &d))
                 return 0;
         bytes_init(&sql, 0);
         for (; next_set(c, &d, &at, &sql); bytes_clear(&sql)) {
