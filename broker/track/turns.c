@@ -32,20 +32,28 @@ static bool is_change(enum turn_kind kind)
         return kind == TURN_NAMED || kind == TURN_SHAPE || kind == TURN_FORGET;
 }
 
+/* `by` is 1 or -1: it comes or goes. */
+static void reckon(struct turns *t, enum turn_kind kind, enum turn_owner owner, uint32_t by)
+{
+        t->count += by;
+        t->of[kind] += by;
+        t->changes += is_change(kind) ? by : 0;
+        t->clients += owner == TURN_CLIENT ? by : 0;
+}
+
 static void push(struct turns *t, enum turn_kind kind, enum turn_owner owner)
 {
         if (t->count == t->size)
                 grow(t);
-        t->ring[(t->head + t->count++) & (t->size - 1)] = (uint8_t) (kind | owner << 4);
-        t->changes += is_change(kind);
+        t->ring[(t->head + t->count) & (t->size - 1)] = (uint8_t) (kind | owner << 4);
+        reckon(t, kind, owner, 1);
 }
 
 static void drop_head(struct turns *t)
 {
         expect(t->count > 0);
-        t->changes -= is_change(turns_kind(t));
+        reckon(t, turns_kind(t), turns_owner(t), -1u);
         t->head = (t->head + 1) & (t->size - 1);
-        t->count--;
 }
 
 /* Drops the head, and the ends of COPYs behind it that never began: nobody answers those. */
@@ -87,43 +95,11 @@ void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner)
         push(t, kind, owner);
 }
 
-bool turns_have(const struct turns *t, enum turn_kind kind)
-{
-        for (uint32_t i = 0; i < t->count; i++) {
-                if (kind_at(t, i) == kind)
-                        return true;
-        }
-        return false;
-}
-
-/* How many are of these kinds: a bit for each. */
-static uint32_t count_of(const struct turns *t, unsigned kinds)
-{
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < t->count; i++)
-                n += kinds >> kind_at(t, i) & 1;
-        return n;
-}
-
-uint32_t turns_syncs(const struct turns *t)
-{
-        return count_of(t, 1u << TURN_SYNC);
-}
-
-uint32_t turns_readies(const struct turns *t)
-{
-        return count_of(t, 1u << TURN_SYNC | 1u << TURN_QUERY | 1u << TURN_FUNCTION);
-}
-
 uint32_t turns_of_batch(const struct turns *t)
 {
-        uint32_t n = 0;
-        if (t->count == 0 || owner_at(t, 0) != TURN_CLIENT || owner_at(t, t->count - 1) != TURN_CLIENT ||
-            kind_at(t, t->count - 1) != TURN_SYNC || turns_syncs(t) > 1)
-                return 0;
-        for (uint32_t i = 0; i < t->count; i++)
-                n += owner_at(t, i) == TURN_CLIENT;
-        return n;
+        bool one = t->count > 0 && owner_at(t, 0) == TURN_CLIENT && owner_at(t, t->count - 1) == TURN_CLIENT &&
+                   kind_at(t, t->count - 1) == TURN_SYNC && turns_syncs(t) == 1;
+        return one ? t->clients : 0;
 }
 
 bool turns_change_unnamed(const struct turns *t, bool all)
@@ -139,11 +115,7 @@ bool turns_change_unnamed(const struct turns *t, bool all)
 
 bool turns_own_only(const struct turns *t)
 {
-        for (uint32_t i = 0; i < t->count; i++) {
-                if (owner_at(t, i) == TURN_CLIENT)
-                        return false;
-        }
-        return !t->skipping && t->copy == COPY_NONE && !t->lost;
+        return t->clients == 0 && !t->skipping && t->copy == COPY_NONE && !t->lost;
 }
 
 /* A statement that is parsed anew for the client is the client's. */
@@ -184,9 +156,8 @@ static void copy_in_begins(struct turns *t)
                 t->ahead += kind == TURN_SYNC;
                 if (kind != TURN_SYNC)
                         t->copy = COPY_NONE;
-                t->changes -= is_change(kind);
+                reckon(t, kind, owner_at(t, 1), -1u);
                 t->head = (t->head + 1) & (t->size - 1);
-                t->count--;
         }
         t->ring[t->head] = copying;
 }

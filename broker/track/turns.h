@@ -28,6 +28,7 @@ enum turn_kind {
 #define X(name) TURN_##name,
         TURNS_KINDS(X)
 #undef X
+        TURN_KIND_COUNT
 };
 
 /* Whose request it was; all but CLIENT are the broker's own. */
@@ -48,6 +49,8 @@ struct turns {
         uint8_t *ring;
         uint32_t head, count, size;     /* size is a power of two, or 0 */
         uint32_t changes;               /* of named statements, among these */
+        uint32_t clients;               /* of the client's */
+        uint32_t of[TURN_KIND_COUNT];   /* of each kind: long pipelines are not walked for every message */
         bool skipping;                  /* an error came and the Sync that ends it isn't sent yet */
         enum turns_copy { COPY_NONE, COPY_IN, COPY_OUT } copy;
         bool answered;                  /* the Query or FunctionCall at the head has had a reply */
@@ -89,10 +92,19 @@ bool turns_own_only(const struct turns *t);
 /* Something is owed to the client; *now: it is what the server is at, and not something of the
  * broker's own before it. */
 bool turns_owe_client(const struct turns *t, bool *now);
-bool turns_have(const struct turns *t, enum turn_kind kind);
-uint32_t turns_syncs(const struct turns *t);
+static inline bool turns_have(const struct turns *t, enum turn_kind kind)
+{
+        return t->of[kind] > 0;
+}
+static inline uint32_t turns_syncs(const struct turns *t)
+{
+        return t->of[TURN_SYNC];
+}
 /* How many ReadyForQuery are owed. */
-uint32_t turns_readies(const struct turns *t);
+static inline uint32_t turns_readies(const struct turns *t)
+{
+        return t->of[TURN_SYNC] + t->of[TURN_QUERY] + t->of[TURN_FUNCTION];
+}
 /* The client's requests, if they are one batch that ends with its Sync; else 0. */
 uint32_t turns_of_batch(const struct turns *t);
 /* Is a change of a named statement being answered? */
