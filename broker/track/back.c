@@ -1,77 +1,126 @@
 #include "track/back.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 #include "track/restore.h"
+#include "track/texts.h"
 #include "wire/compose.h"
 #include "wire/sqlword.h"
 
-#define LONGEST 200                     /* bytes of a text that is looked at */
+#define LONGEST 2000                    /* bytes of a text that is looked at */
+#define OWN_NAME TEXTS_PREFIX "back"    /* of a statement, for a moment: the unnamed one is the client's */
 #define EFFECT(e) (1u << SQL_##e)
 
 /* What a text does: one statement has one effect. */
 struct doing {
         unsigned count;
         bool all, local;
-        char name[LONGEST];             /* "": none */
+        char name[SQLSET_NAME];         /* "": none */
 };
 
+/* RESET SESSION AUTHORIZATION takes the role with it. */
 static void found(void *arg, enum sql_effect effect, const char *name)
 {
         struct doing *d = arg;
         d->count++;
         d->all = effect == SQL_RESET_ALL;
-        d->local = effect == SQL_SET_LOCAL;
+        d->local = effect == SQL_RESET_LOCAL;
         d->name[0] = '\0';
         if ((effect == SQL_RESET || d->local) && name)
-                strncat(d->name, name, sizeof d->name - 1);
+                strncat(d->name, strcmp(name, "session_authorization") == 0 ? "role" : name, sizeof d->name - 1);
 }
 
-/* Words alone: no string, no comment, and nothing behind a semicolon. */
+static unsigned count(const char *sql, size_t size, const char *what)
+{
+        unsigned n = 0;
+        for (size_t i = 0; i + strlen(what) <= size; i++)
+                n += strncmp(sql + i, what, strlen(what)) == 0;
+        return n;
+}
+
+/* Words, quoted or not, and comments: no string, nothing behind a semicolon, and nothing left open that would take
+ * what is put behind it for its own. */
 static size_t plain(const char *sql, size_t size)
 {
-        while (size && strchr(" \t\r\n;", sql[size - 1]))
+        while (size && strchr(" \t\r\n\f;", sql[size - 1]))
                 size--;
         for (size_t i = 0; i < size; i++) {
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.= \t\r\n", sql[i]))
+                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.= \t\r\n\f\"-/*", sql[i]))
                         return 0;
         }
-        return size < LONGEST ? size : 0;
-}
-
-static bool ends_with_default(const char *sql, size_t size)
-{
-        return size > 8 && strncasecmp(sql + size - 7, "default", 7) == 0 && strchr(" \t\r\n=", sql[size - 8]);
+        bool open = count(sql, size, "\"") % 2 || count(sql, size, "/*") != count(sql, size, "*/");
+        return size < LONGEST && !open ? size : 0;
 }
 
 /* Is this text one that leads to a default? Then its size, without what ends it; else 0. */
 static size_t is_one(const char *sql, size_t length, struct doing *d)
 {
         struct sqlword w;
-        size_t at = 0, size = plain(sql, length);
-        while (at < size && strchr(" \t\r\n", sql[at]))
-                at++;
+        size_t size = plain(sql, length);
         *d = (struct doing){0};
-        if (size - at < 6 || (strncasecmp(sql + at, "reset", 5) != 0 && strncasecmp(sql + at, "set", 3) != 0))
-                return 0;
         sqlword_init(&w, false, found, d);
         sqlword_feed(&w, sql, size);
         sqlword_end(&w);
-        bool one = d->count == 1 && (d->all || d->name[0]) && (!d->local || ends_with_default(sql, size));
-        return one ? size : 0;
+        return d->count == 1 && (d->all || d->name[0]) ? size : 0;
+}
+
+/* RESET ALL takes no rights, the SETs behind it may: those of a superuser, who may have SET another role. */
+static bool lacks_rights(const struct track_client *c)
+{
+        const char *superuser = settings_get(c->known, "is_superuser");
+        bool role = settings_get(c->wanted, "role") || settings_get(c->touched, "role") || settings_get(c->asked, "role");
+        return superuser && strcmp(superuser, "on") == 0 && role;
 }
 
 /* May it be one, by what is known of its text? Most are not, and are not read a second time. */
 static bool may_be(const struct track_client *c, const struct text_marks *m)
 {
-        return (m->effects == EFFECT(RESET) || m->effects == EFFECT(RESET_ALL) || m->effects == EFFECT(SET_LOCAL)) &&
-               settings_count(c->startup) > 0;
+        bool one = m->effects == EFFECT(RESET) || m->effects == EFFECT(RESET_LOCAL);
+        return settings_count(c->startup) && (one || (m->effects == EFFECT(RESET_ALL) && !lacks_rights(c)));
 }
 
 /* RESET ALL leaves these alone. */
 static bool is_spared(const char *name)
 {
-        return strcasecmp(name, "role") == 0 || strncasecmp(name, "transaction_", 12) == 0;
+        return strcasecmp(name, "role") == 0 || strcasecmp(name, "seed") == 0 || strncasecmp(name, "transaction_", 12) == 0;
+}
+
+/* The names in a list, as PostgreSQL reads it, each as a literal: SET quotes it again where that is needed. */
+static void append_names(struct bytes *sql, const char *list)
+{
+        const char *p = list;
+        do {
+                struct bytes one;
+                bool quoted = false;
+                bytes_init(&one, 0);
+                bytes_text(sql, p == list ? "" : ", ");
+                p += strspn(p, ", \t\r\n\f");
+                for (; *p && (quoted || !strchr(", \t\r\n\f", *p)); p++) {
+                        if (*p == '"' && quoted && p[1] == '"')
+                                bytes_append(&one, p++, 1);
+                        else if (*p == '"')
+                                quoted = !quoted;
+                        else
+                                bytes_append(&one, &(char){quoted ? *p : (char) tolower((unsigned char) *p)}, 1);
+                }
+                bytes_append(&one, "", 1);
+                compose_literal(sql, (const char *) bytes_data(&one));
+                bytes_free(&one);
+                p += strspn(p, " \t\r\n\f");
+        } while (*p);
+}
+
+/* Not by set_config(): a SELECT takes the transaction's snapshot, which may be too early for it. */
+static void append_set(struct bytes *sql, const char *name, const char *value, bool local)
+{
+        bytes_text(sql, local ? "SET LOCAL " : "SET ");
+        compose_identifier(sql, name);
+        bytes_text(sql, " = ");
+        if (restore_quotes(name))
+                append_names(sql, value);
+        else
+                compose_literal(sql, value);
 }
 
 /* The SETs of what it has led away from what the client said at its start, one after the other; `at` begins as 0. */
@@ -82,10 +131,7 @@ static bool next_set(const struct track_client *c, const struct doing *d, size_t
                 if (!restore_settable(name) || (d->all ? is_spared(name) : strcasecmp(name, d->name) != 0) ||
                     !bytes_ascii(value, strlen(value)))
                         continue;
-                if (d->local)
-                        restore_append_set_local(sql, name, value);
-                else
-                        restore_append_set(sql, name, value);
+                append_set(sql, name, value, d->local);
                 return true;
         }
         return false;
@@ -95,7 +141,7 @@ bool back_rewrite(const struct track_client *c, const struct track_server *t, co
                   const struct frame_piece *piece, struct bytes *message)
 {
         struct doing d;
-        struct bytes sql;
+        struct bytes sql, set;
         size_t at = 0;
         bool leads = false;
         if (!may_be(c, marks) || t->status != 'T' || t->unsynced || !turns_own_only(&t->turns) || !frame_whole(piece))
@@ -105,14 +151,18 @@ bool back_rewrite(const struct track_client *c, const struct track_server *t, co
         if (!size)
                 return false;
         bytes_init(&sql, 0);
+        bytes_init(&set, 0);
         bytes_append(&sql, text, size);
-        bytes_text(&sql, "; ");
-        while (next_set(c, &d, &at, &sql))
-                leads = true;
+        bytes_text(&sql, "\n");                 /* it may end with a comment */
+        for (; next_set(c, &d, &at, &set); bytes_clear(&set), leads = true) {
+                bytes_text(&sql, "; ");
+                bytes_append(&sql, bytes_data(&set), bytes_length(&set));
+        }
         bytes_append(&sql, "", 1);
         if (leads)
                 compose_query(message, (const char *) bytes_data(&sql));
         bytes_free(&sql);
+        bytes_free(&set);
         return leads;
 }
 
@@ -126,16 +176,17 @@ bool back_swallows(struct track_server *t, uint8_t type)
 }
 
 /* The unnamed portal is another one then, but one that can't be executed again either. */
-static void follow(struct track_client *c, struct track_server *t, const struct bytes *sql, struct bytes *out)
+static void follow(struct track_server *t, const struct bytes *sql, struct bytes *out)
 {
-        compose_run(out, (const char *) bytes_data(sql), bytes_length(sql));
-        turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
-        turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
-        turns_sent(&t->turns, TURN_EXECUTE, TURN_REPARSE);
-        statements_go(&c->statements);
+        static const enum turn_kind kinds[] = {TURN_CLOSE, TURN_PARSE, TURN_BIND, TURN_EXECUTE, TURN_CLOSE};
+        compose_close(out, 'S', OWN_NAME);      /* of one that failed */
+        compose_run(out, OWN_NAME, (const char *) bytes_data(sql), bytes_length(sql));
+        compose_close(out, 'S', OWN_NAME);
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+                turns_sent(&t->turns, kinds[i], TURN_BACK);
 }
 
-size_t back_follow(struct track_client *c, struct track_server *t, const struct text_marks *marks,
+size_t back_follow(const struct track_client *c, struct track_server *t, const struct text_marks *marks,
                    const struct frame_piece *execute, struct bytes *out)
 {
         struct doing d;
@@ -149,7 +200,7 @@ size_t back_follow(struct track_client *c, struct track_server *t, const struct 
                 if (!replaced)
                         bytes_append(out, execute->data, execute->size);
                 replaced = execute->size;
-                follow(c, t, &sql, out);
+                follow(t, &sql, out);
         }
         bytes_free(&sql);
         return replaced;

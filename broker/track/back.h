@@ -19,7 +19,7 @@ bool back_swallows(struct track_server *t, uint8_t type);
 
 /* An Execute of the unnamed portal is being sent: is that one? Then it is appended, and what leads back, with turns
  * of the broker's own. Returns how many of its bytes that replaces. */
-size_t back_follow(struct track_client *c, struct track_server *t, const struct text_marks *marks,
+size_t back_follow(const struct track_client *c, struct track_server *t, const struct text_marks *marks,
                    const struct frame_piece *execute, struct bytes *out);
 
 #endif

@@ -22,6 +22,7 @@
 #define ENDINGS (RESETS | EFFECT(DISCARD_SEQUENCES))
 #define NAMING  (EFFECT(EXECUTE) | EFFECT(PREPARE))
 #define SETS    (EFFECT(SET) | EFFECT(SET_CONFIG))
+#define LOCALS  (EFFECT(SET_LOCAL) | EFFECT(RESET_LOCAL))
 
 /* Gathers what the lexer finds; with `apply`, it takes effect at once. */
 struct finding {
@@ -77,7 +78,7 @@ static void apply_marks(struct track_client *c, const struct settings *reported,
                 return;
         while (m->effects & SETS && settings_next(c->statements.names, &at, &name, &value))
                 set(c, reported, name);
-        if (m->effects & (SETS | RESETS | EFFECT(SET_LOCAL)))
+        if (m->effects & (SETS | RESETS | LOCALS))
                 c->rereads = true;
         if (m->effects & RESETS) {
                 audit_touch_all(c, false);
@@ -144,7 +145,7 @@ static void found(void *arg, enum sql_effect effect, const char *name)
 {
         struct finding *f = arg;
         int kind = pins_kind_of(effect, name);
-        bool sets = SETS & 1u << effect, reads = 1u << effect & (SETS | RESETS | EFFECT(SET_LOCAL));
+        bool sets = SETS & 1u << effect, reads = 1u << effect & (SETS | RESETS | LOCALS);
         statements_mark(&f->marks, 1u << effect, kind >= 0 ? PIN_BIT(kind) : 0);
         if (effect == SQL_CURRVAL)
                 texts_ask_sequences(f->c->statements.texts);
@@ -370,7 +371,7 @@ static bool must_await(const struct track_client *c, const struct track_server *
 {
         const struct statements *s = &c->statements;
         bool names = r->marks.effects & (NAMING | EFFECT(DEALLOCATE));
-        bool resets = r->type != 'P' && r->marks.effects & RESETS && settings_count(c->startup);
+        bool resets = r->type != 'P' && r->marks.effects & (RESETS | EFFECT(RESET_LOCAL)) && settings_count(c->startup);
         if (!(r->unnamed || r->named || names || resets) || !turns_will_end(&t->turns))
                 return false;
         if (resets && !turns_own_only(&t->turns))

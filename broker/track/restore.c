@@ -34,9 +34,7 @@ bool restore_own(const struct track_client *c, const char *name)
         return settings_get(c->startup, name) || settings_get(c->own, name);
 }
 
-/* Parameters that are lists of quoted names: SET would take the whole value for one name
- * (PostgreSQL's GUC_LIST_QUOTE), set_config() takes it as it was reported. */
-static bool quoted_list(const char *name)
+bool restore_quotes(const char *name)
 {
         static const char *const lists[] = {"search_path", "temp_tablespaces",
                                             "local_preload_libraries", "session_preload_libraries",
@@ -55,31 +53,21 @@ static void want(struct track_client *c, const char *name, const char *value)
         c->temporary_path = track_temporary_path(c->wanted);
 }
 
-static void append_set(struct bytes *sql, const char *name, const char *value, bool local)
+void restore_append_set(struct bytes *sql, const char *name, const char *value)
 {
-        if (quoted_list(name)) {
+        if (restore_quotes(name)) {
                 bytes_text(sql, "SELECT pg_catalog.set_config(");
                 compose_literal(sql, name);
                 bytes_text(sql, ", ");
                 compose_literal(sql, value);
-                bytes_text(sql, local ? ", true); " : ", false); ");
+                bytes_text(sql, ", false); ");
                 return;
         }
-        bytes_text(sql, local ? "SET LOCAL " : "SET ");
+        bytes_text(sql, "SET ");
         compose_identifier(sql, name);
         bytes_text(sql, " = ");
         compose_literal(sql, value);
         bytes_text(sql, "; ");
-}
-
-void restore_append_set(struct bytes *sql, const char *name, const char *value)
-{
-        append_set(sql, name, value, false);
-}
-
-void restore_append_set_local(struct bytes *sql, const char *name, const char *value)
-{
-        append_set(sql, name, value, true);
 }
 
 static void append_reset(struct bytes *sql, const char *name)

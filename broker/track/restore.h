@@ -11,9 +11,11 @@
 bool restore_settable(const char *name);
 /* Is it the client's own: said at its start, or SET? */
 bool restore_own(const struct track_client *c, const char *name);
-/* "SET name = value; ", or SET LOCAL, in whatever way leads to just this value. */
+/* Is it a list of quoted names (PostgreSQL's GUC_LIST_QUOTE)? SET would take the whole value for one name,
+ * set_config() takes it as it was reported. */
+bool restore_quotes(const char *name);
+/* "SET name = value; ", in whatever way leads to just this value. */
 void restore_append_set(struct bytes *sql, const char *name, const char *value);
-void restore_append_set_local(struct bytes *sql, const char *name, const char *value);
 /* Whose the server is at the moment. */
 enum restore_from {
         RESTORE_KEPT,                   /* the client's */

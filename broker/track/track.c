@@ -303,7 +303,7 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         if (!clients)
                 return TRACK_SWALLOW;
         t->span.error = true;
-        if (extended && c->statements.dropped == t->prepared.batch - turns_syncs(turns))
+        if (extended && c->statements.dropped == t->prepared.batch - turns->of[TURN_SYNC])
                 named_settle(c, t);     /* what was to DEALLOCATE is skipped */
         if (!again)
                 again_refused(t);
@@ -314,6 +314,9 @@ static enum track_verdict reply_error_response(struct track_client *c, struct tr
         /* The last Parse of the unnamed statement failed or was skipped. */
         if (unnamed && !turns_have(turns, TURN_UNNAMED))
                 track_drop_unnamed(c);
+        /* A Bind may have been skipped: the unnamed portal is that of one before. */
+        if (extended && !turns_have(turns, TURN_BIND))
+                statements_bound(&c->statements, false, NULL);
         if (changes && !turns_change_unnamed(turns, true))
                 statements_go(&c->statements);
         if (changed && !again)

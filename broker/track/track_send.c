@@ -281,7 +281,7 @@ static const char fail_as_canceled[] =
 /* In the extended protocol: only the error reaches the client, and the server skips to its Sync. */
 static void cancel_extended(struct track_client *c, struct track_server *t, struct bytes *instead)
 {
-        compose_run(instead, fail_as_canceled, sizeof fail_as_canceled - 1);
+        compose_run(instead, "", fail_as_canceled, sizeof fail_as_canceled - 1);
         turns_sent(&t->turns, TURN_PARSE, TURN_REPARSE);
         turns_sent(&t->turns, TURN_BIND, TURN_REPARSE);
         turns_sent(&t->turns, TURN_EXECUTE, TURN_CLIENT);

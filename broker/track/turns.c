@@ -95,10 +95,15 @@ void turns_sent(struct turns *t, enum turn_kind kind, enum turn_owner owner)
         push(t, kind, owner);
 }
 
+uint32_t turns_readies(const struct turns *t)
+{
+        return t->of[TURN_SYNC] + t->of[TURN_QUERY] + t->of[TURN_FUNCTION];
+}
+
 uint32_t turns_of_batch(const struct turns *t)
 {
         bool one = t->count > 0 && owner_at(t, 0) == TURN_CLIENT && owner_at(t, t->count - 1) == TURN_CLIENT &&
-                   kind_at(t, t->count - 1) == TURN_SYNC && turns_syncs(t) == 1;
+                   kind_at(t, t->count - 1) == TURN_SYNC && t->of[TURN_SYNC] == 1;
         return one ? t->clients : 0;
 }
 
@@ -122,7 +127,7 @@ bool turns_own_only(const struct turns *t)
 static bool for_client(const struct turns *t, uint32_t i)
 {
         enum turn_owner owner = owner_at(t, i);
-        return owner == TURN_CLIENT || owner == TURN_REPARSE || owner == TURN_STATEMENT;
+        return owner == TURN_CLIENT || owner == TURN_REPARSE || owner == TURN_BACK || owner == TURN_STATEMENT;
 }
 
 bool turns_owe_client(const struct turns *t, bool *now)

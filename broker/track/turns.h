@@ -36,6 +36,7 @@ enum turn_owner {
         TURN_CLIENT,
         TURN_RESTORE,                   /* settings brought in line, or a full reset, before a request */
         TURN_REPARSE,                   /* the client's unnamed statement, parsed here again */
+        TURN_BACK,                      /* what leads a RESET of the client's back to its start */
         TURN_STATEMENT,                 /* a named one, brought here or made room for */
         TURN_AUDIT,                     /* which session state is still alive? */
         TURN_CLEAN                      /* nobody's any more: rolled back and reset before it is lent */
@@ -48,9 +49,8 @@ enum turn_owner {
 struct turns {
         uint8_t *ring;
         uint32_t head, count, size;     /* size is a power of two, or 0 */
-        uint32_t changes;               /* of named statements, among these */
-        uint32_t clients;               /* of the client's */
-        uint32_t of[TURN_KIND_COUNT];   /* of each kind: long pipelines are not walked for every message */
+        uint32_t changes, clients;      /* of these: changes of named statements; the client's ... */
+        uint32_t of[TURN_KIND_COUNT];   /* ... of each kind: long pipelines are not walked for every message */
         bool skipping;                  /* an error came and the Sync that ends it isn't sent yet */
         enum turns_copy { COPY_NONE, COPY_IN, COPY_OUT } copy;
         bool answered;                  /* the Query or FunctionCall at the head has had a reply */
@@ -87,8 +87,7 @@ static inline enum turn_owner turns_owner(const struct turns *t)
         return (enum turn_owner) (t->ring[t->head] >> 4);
 }
 
-/* All that is owed, if anything, is owed to the broker itself. */
-bool turns_own_only(const struct turns *t);
+bool turns_own_only(const struct turns *t);     /* all that is owed, if anything, is owed to the broker itself */
 /* Something is owed to the client; *now: it is what the server is at, and not something of the
  * broker's own before it. */
 bool turns_owe_client(const struct turns *t, bool *now);
@@ -96,15 +95,7 @@ static inline bool turns_have(const struct turns *t, enum turn_kind kind)
 {
         return t->of[kind] > 0;
 }
-static inline uint32_t turns_syncs(const struct turns *t)
-{
-        return t->of[TURN_SYNC];
-}
-/* How many ReadyForQuery are owed. */
-static inline uint32_t turns_readies(const struct turns *t)
-{
-        return t->of[TURN_SYNC] + t->of[TURN_QUERY] + t->of[TURN_FUNCTION];
-}
+uint32_t turns_readies(const struct turns *t);          /* how many ReadyForQuery are owed */
 /* The client's requests, if they are one batch that ends with its Sync; else 0. */
 uint32_t turns_of_batch(const struct turns *t);
 /* Is a change of a named statement being answered? */

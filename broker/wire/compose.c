@@ -83,11 +83,23 @@ void compose_parse(struct bytes *b, const char *name, const char *sql, size_t sq
         end(b, start, 'P');
 }
 
-void compose_run(struct bytes *b, const char *sql, size_t sql_size)
+static void unnamed_bind(struct bytes *b, const char *statement)
 {
-        static const uint8_t bind_and_execute[] = {'B', 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
-        compose_parse(b, "", sql, sql_size);
-        bytes_append(b, bind_and_execute, sizeof bind_and_execute);
+        size_t start = begin(b, 'B');
+        put_string(b, "");
+        put_string(b, statement);
+        put16(b, 0);
+        put16(b, 0);
+        put16(b, 0);
+        end(b, start, 'B');
+}
+
+void compose_run(struct bytes *b, const char *statement, const char *sql, size_t sql_size)
+{
+        static const uint8_t execute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
+        compose_parse(b, statement, sql, sql_size);
+        unnamed_bind(b, statement);
+        bytes_append(b, execute, sizeof execute);
 }
 
 void compose_named_parse(struct bytes *b, const char *name, const uint8_t *body, size_t size)

@@ -12,8 +12,8 @@
 /* To a server. */
 void compose_query(struct bytes *b, const char *sql);
 void compose_parse(struct bytes *b, const char *name, const char *sql, size_t sql_size);
-/* Parse, Bind and Execute of the unnamed statement and portal. */
-void compose_run(struct bytes *b, const char *sql, size_t sql_size);
+/* Parse of this statement, Bind and Execute of the unnamed portal. */
+void compose_run(struct bytes *b, const char *statement, const char *sql, size_t sql_size);
 /* With what stands behind the name: text, NUL, number and types of parameters. */
 void compose_named_parse(struct bytes *b, const char *name, const uint8_t *body, size_t size);
 void compose_close(struct bytes *b, char kind, const char *name);

@@ -61,7 +61,9 @@ static enum sqlset_verdict step_value(struct sqlset *s, const struct sqltoken *t
 {
         bool reset = word == SQLNAME_DEFAULT || (s->zone && word == SQLNAME_LOCAL) ||
                      (s->head == SQLNAME_NAMES && t->mark == ';');
-        return verdict(s, reset ? SQLSET_RESET : SQLSET_SET);
+        if (reset)
+                return s->local ? SQLSET_RESET_LOCAL : SQLSET_RESET;
+        return verdict(s, SQLSET_SET);
 }
 
 /* Names of two words, the first of which is in `head`. */

@@ -16,6 +16,7 @@ enum sqlset_verdict {
         SQLSET_UNSURE,          /* a SET of it in a form that is not known */
         SQLSET_RESET,           /* RESET, SET ... TO DEFAULT */
         SQLSET_RESET_ALL,
+        SQLSET_RESET_LOCAL,     /* SET LOCAL ... TO DEFAULT */
         SQLSET_NOTHING          /* SET LOCAL, SET TRANSACTION, SET CONSTRAINTS */
 };
 

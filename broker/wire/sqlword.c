@@ -94,14 +94,15 @@ static void step_parameter(struct sqlword *w, const struct sqltoken *t)
         w->state = w->block ? BLOCK : REST;
         if (v == SQLSET_RESET_ALL)
                 found(w, SQL_RESET_ALL, NULL);
+        else if (v == SQLSET_RESET_LOCAL)
+                found(w, SQL_RESET_LOCAL, w->set.name);
         else if (v == SQLSET_RESET && !w->block)
                 found(w, SQL_RESET, w->set.name);
         else if (v == SQLSET_NOTHING && w->set.local)
                 found(w, SQL_SET_LOCAL, w->set.name);
         else if (v == SQLSET_SET || v == SQLSET_RESET || (v == SQLSET_UNSURE && !w->block))
                 found(w, SQL_SET, w->set.name);
-        if (v != SQLSET_NOTHING && v != SQLSET_RESET_ALL &&
-            (w->set.cut || (v == SQLSET_UNSURE && w->block)))
+        if (v != SQLSET_NOTHING && v != SQLSET_RESET_LOCAL && (w->set.cut || (v == SQLSET_UNSURE && w->block)))
                 found(w, SQL_SET_CONFIG, NULL);
 }
 

@@ -20,6 +20,7 @@
         X(RESET_ALL, "RESET ALL")                                                                  \
         X(SET_CONFIG, "set_config() that is not plainly transaction-local, name = the parameter; UPDATE pg_settings") \
         X(SET_LOCAL, "SET LOCAL, or a set_config() that is plainly so; name = the parameter")      \
+        X(RESET_LOCAL, "SET LOCAL name TO DEFAULT; name = the parameter")                          \
         X(DISCARD_ALL, "DISCARD ALL")                                                              \
         X(DISCARD_TEMP, "DISCARD TEMP")                                                            \
         X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                  \
@@ -51,7 +52,7 @@ enum sql_effect {
         SQL_EFFECT_COUNT
 };
 
-/* name is NULL except for SET, SET_LOCAL, RESET, SET_CONFIG and DEALLOCATE, and of the latter two and of a
+/* name is NULL except for SET, SET_LOCAL, RESET, RESET_LOCAL, SET_CONFIG and DEALLOCATE, and of the latter two and of a
  * set_config() that is local, too, where it can't be told; it lives during the call. */
 typedef void sqlword_found(void *arg, enum sql_effect effect, const char *name);
 

@@ -23,7 +23,7 @@ static void note(void *arg, enum sql_effect effect, const char *name)
         struct findings *f = arg;
         expect(effect < SQL_EFFECT_COUNT && sqlword_label(effect));
         expect(effect == SQL_SET_CONFIG || effect == SQL_SET_LOCAL || effect == SQL_DEALLOCATE ||
-               (effect == SQL_SET || effect == SQL_RESET) == (name != NULL));
+               (effect == SQL_SET || effect == SQL_RESET || effect == SQL_RESET_LOCAL) == (name != NULL));
         expect(!name || strlen(name) < SQLSET_NAME);
         f->hash = (f->hash ^ (uint64_t) effect) * UINT64_C(0x100000001b3);
         for (; name && *name; name++) {

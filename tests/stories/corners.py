@@ -397,9 +397,9 @@ class Statements(OneEnvironment):
                 self.assertEqual(client.query("SHOW my.word").value(), "")
 
     def test_within_a_transaction_too_if_it_stands_alone(self):
-        start = {"options": "-c work_mem=2MB -c my.word=start -c search_path=mine,public", "DateStyle": "German"}
+        start = {"options": "-c work_mem=2MB -c my.word=start", "search_path": "mine, public", "DateStyle": "German"}
         names = ("work_mem", "my.word", "search_path", "DateStyle")
-        begun = dict(zip(names, ("2MB", "start", "mine,public", "German, DMY")))
+        begun = dict(zip(names, ("2MB", "start", "mine, public", "German, DMY")))
         other = dict(zip(names, ("3MB", "changed", "pg_catalog", "SQL, DMY")))
 
         def shown():
@@ -434,10 +434,10 @@ class Statements(OneEnvironment):
 
     def test_in_the_extended_protocol_at_once(self):
         """In a transaction or a pipeline, by a statement with a name or without one, and undone with the RESET."""
-        start = {"options": "-c work_mem=2MB -c my.word=start -c search_path=mine,public", "DateStyle": "German"}
+        start = {"options": "-c work_mem=2MB -c my.word=start", "search_path": "mine, public", "DateStyle": "German"}
         names = ("work_mem", "my.word", "search_path", "DateStyle")
         show = "SELECT concat_ws(' ', " + ", ".join(f"current_setting('{name}')" for name in names) + ")"
-        begun, other = "2MB start mine,public German, DMY", "3MB changed pg_catalog SQL, DMY"
+        begun, other = "2MB start mine, public German, DMY", "3MB changed pg_catalog SQL, DMY"
         change = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)"
                                        for name, value in zip(names, ("3MB", "changed", "pg_catalog", "SQL, DMY")))
 
@@ -487,8 +487,67 @@ class Statements(OneEnvironment):
                 self.assertEqual(client.answer().value(), "mine")       # its unnamed statement is as it was
                 self.assertEqual(daemon.show("PINS"), [])
 
+    def test_what_leads_back_takes_no_snapshot(self):
+        with self.world(pool_size=2) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(search_path="mine, public") as client, daemon.connect() as other:
+                other.query("CREATE TABLE seen (n int)")
+                for send in (client.query, client.extended):
+                    for sql in ("RESET search_path", "RESET ALL", "SET LOCAL search_path TO DEFAULT"):
+                        client.query("BEGIN")
+                        send(sql)
+                        client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                        send(sql)
+                        other.query("INSERT INTO seen VALUES (1)")
+                        other.query("TRUNCATE seen; INSERT INTO seen VALUES (1)")
+                        self.assertEqual(client.query("SELECT count(*) FROM public.seen").value(), "1")
+                        client.query("COMMIT")
+
+    def test_its_unnamed_statement_stays_what_it_was_read_as(self):
+        """Parsed anew after the RESET it would be read in another way, and a long one is kept nowhere."""
+        long = "x" * 9000
+        cases = (("DateStyle", "ISO, DMY", "SELECT '01-02-2003'::date - '2003-02-01'::date", "0"),
+                 ("TimeZone", "UTC", "SELECT extract(epoch FROM '2001-02-03'::timestamptz)", "981158400.000000"),
+                 ("TimeZone", "UTC", f"SELECT length('{long}')", "9000"))
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(DateStyle="ISO, MDY", TimeZone="Asia/Tokyo") as client:
+                for name, value, sql, result in cases:
+                    for between in (b"", protocol.sync()):
+                        with self.subTest(sql[:40], between=between):
+                            client.query(f"SET {name} = '{value}'")
+                            client.query("BEGIN")
+                            client.send(protocol.close("S", "reset") + protocol.parse(f"RESET {name}", "reset") + protocol.parse(sql)
+                                        + protocol.bind((), "reset") + protocol.execute() + between
+                                        + protocol.bind() + protocol.execute() + protocol.sync())
+                            answers = [client.answer() for _ in range(2 if between else 1)]
+                            self.assertEqual(answers[-1].value(), result)
+                            client.query("COMMIT")
+
+    def test_who_does_not_wait_is_led_back_too(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(work_mem="2MB", geqo="off") as client:
+                client.query("SET work_mem = '3MB'")
+                client.send(b"".join(map(protocol.query, ("BEGIN", "SET LOCAL work_mem TO DEFAULT", "SHOW work_mem",
+                                                          "RESET geqo", "SHOW geqo", "COMMIT", "SHOW work_mem"))))
+                self.assertEqual([row for _ in range(7) for row in client.answer().rows], [("2MB",), ("off",), ("3MB",)])
+
+    def test_under_a_role_that_may_not_reset_all_waits(self):
+        with self.world(pool_size=1) as world:
+            self.server.sql(f'ALTER ROLE "{world.environments["prod"].role}" SUPERUSER')
+            daemon = self.watch(world.start())
+            with daemon.connect(options="-c log_min_duration_statement=1s") as client:
+                for send in (client.query, client.extended):
+                    client.query("SET ROLE pg_monitor")
+                    client.query("BEGIN")
+                    send("RESET ALL")
+                    client.query("COMMIT")
+                    client.query("RESET ROLE")
+                    self.assertEqual(client.query("SHOW log_min_duration_statement").value(), "1s")
+
     def test_for_the_transaction_alone_too(self):
-        start = {"options": "-c work_mem=2MB -c search_path=mine,public", "TimeZone": "Asia/Tokyo"}
+        start = {"options": "-c work_mem=2MB", "search_path": "mine, public", "TimeZone": "Asia/Tokyo"}
         names = ("work_mem", "search_path", "TimeZone")
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())

@@ -48,7 +48,7 @@ static inline const char *pg_word(const char *sql, char *word, size_t size)
         sql += escapes;
         char quote = *sql == '"' || *sql == '\'' ? *sql++ : 0;
         for (; *sql && n < size - 1; sql++) {
-                if (quote ? *sql == quote && sql[1] != quote : strchr(" =(,)", *sql) != NULL)
+                if (quote ? *sql == quote && sql[1] != quote : strchr(" =(,)\n", *sql) != NULL)
                         break;
                 sql += quote && (*sql == quote || (escapes && *sql == '\\'));
                 word[n++] = *sql;
@@ -105,6 +105,20 @@ static inline bool pg_put(struct pg *p, const char *name, const char *value, boo
         return true;
 }
 
+/* More names behind the first: each is quoted again where it must be. */
+static inline void pg_list(const char *sql, char *value, size_t size)
+{
+        char list[200] = "", one[80];
+        snprintf(one, sizeof one, "%s", value);
+        for (size_t n = 0;; sql = pg_word(sql, one, sizeof one)) {
+                bool plain = strspn(one, "abcdefghijklmnopqrstuvwxyz_") == strlen(one);
+                n += (size_t) snprintf(list + n, sizeof list - n, plain ? "%s%s" : "%s\"%s\"", n ? ", " : "", one);
+                if (*sql != ',')
+                        break;
+        }
+        snprintf(value, size, "%s", list);
+}
+
 static inline bool pg_set(struct pg *p, const char *sql)
 {
         char name[40], value[80];
@@ -117,7 +131,9 @@ static inline bool pg_set(struct pg *p, const char *sql)
                 sql = pg_word(sql, name, sizeof name);
         }
         sql += pg_starts(sql, " TO ") ? 4 : 0;
-        pg_word(sql, value, sizeof value);
+        sql = pg_word(sql, value, sizeof value);
+        if (*sql == ',')
+                pg_list(sql, value, sizeof value);
         if (strcmp(name, "exit_on_error") == 0)         /* no client asks for it here */
                 return pg_done(p, "SET");
         return pg_put(p, name, value, local) && pg_done(p, "SET");

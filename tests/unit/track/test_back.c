@@ -35,8 +35,9 @@ static const char *executed(const char *sql)
         return sent_first(&s);
 }
 
-#define BACK_JIT  "Q:RESET jit; SET \"jit\" = 'off'; "
-#define FOLLOWS(sql) "E P:=" sql ";  B E"
+#define BACK_JIT  "Q:RESET jit\n; SET \"jit\" = 'off'"
+#define ONE(sql) " C P:pgbroker_back=" sql " B E C"
+#define FOLLOWS(sql) "E" ONE(sql)
 
 static void begin(void)
 {
@@ -49,27 +50,37 @@ static void a_reset_alone_in_a_transaction_takes_the_client_to_its_start(void **
         begin();
         assert_string_equal(query("RESET jit"), BACK_JIT);
         assert_string_equal(says(&s, "C:RESET C:SET ZT"), "fsf");
-        assert_string_equal(query("reset jit ;\n"), "Q:reset jit; SET \"jit\" = 'off'; ");
+        assert_string_equal(query("reset jit ;\n"), "Q:reset jit\n; SET \"jit\" = 'off'");
         says(&s, "C:RESET C:SET ZT");
-        assert_string_equal(query("SET SESSION jit = DEFAULT"), "Q:SET SESSION jit = DEFAULT; SET \"jit\" = 'off'; ");
+        assert_string_equal(query("SET SESSION jit = DEFAULT"), "Q:SET SESSION jit = DEFAULT\n; SET \"jit\" = 'off'");
         says(&s, "C:SET C:SET ZT");
-        assert_string_equal(query("SET search_path TO default"), "Q:SET search_path TO default; "
-                            "SELECT pg_catalog.set_config('search_path', 'a, b', false); ");
-        assert_string_equal(says(&s, "C:SET T D:x C:SELECT_1 ZT"), "fsssf");
-        assert_string_equal(query("SET LOCAL TIME ZONE DEFAULT"),
-                            "Q:SET LOCAL TIME ZONE DEFAULT; SET LOCAL \"TimeZone\" = 'Asia/Tokyo'; ");
+        assert_string_equal(query("SET search_path TO default"), "Q:SET search_path TO default\n; "
+                            "SET \"search_path\" = 'a', 'b'");
         assert_string_equal(says(&s, "C:SET C:SET ZT"), "fsf");
-        assert_string_equal(query("RESET ROLE"), "Q:RESET ROLE; SET \"role\" = 'r'; ");
+        assert_string_equal(query("SET LOCAL TIME ZONE DEFAULT"),
+                            "Q:SET LOCAL TIME ZONE DEFAULT\n; SET LOCAL \"TimeZone\" = 'Asia/Tokyo'");
+        assert_string_equal(says(&s, "C:SET C:SET ZT"), "fsf");
+        assert_string_equal(query("RESET ROLE"), "Q:RESET ROLE\n; SET \"role\" = 'r'");
         assert_string_equal(says(&s, "C:RESET C:SET ZT"), "fsf");
 }
 
-static void reset_all_leaves_the_role(void **state)
+static void reset_all_leaves_some_and_waits_under_a_role(void **state)
 {
+        static const char *const start[] = {"jit", "off", "seed", "0.5", "transaction_isolation", "serializable", NULL};
         (void) state;
+        stage_close(&s);
+        stage_open(&s, start);
+        lend(&s, false);
+        says(&s, "C:SET C:SET C:SET ZI");
+        sent_first(&s);
         begin();
-        assert_string_equal(query("RESET ALL"), "Q:RESET ALL; SET \"jit\" = 'off'; SELECT pg_catalog.set_config('search_path', "
-                            "'a, b', false); SET \"TimeZone\" = 'Asia/Tokyo'; ");
-        assert_string_equal(says(&s, "C:RESET C:SET T D:x C:SELECT_1 S:TimeZone=UTC C:SET ZT"), "fssssfsf");
+        assert_string_equal(query("RESET ALL"), "Q:RESET ALL\n; SET \"jit\" = 'off'");
+        assert_string_equal(says(&s, "C:RESET C:SET ZT"), "fsf");
+        done(&s, "SET ROLE weak", "C:SET ZT");
+        assert_string_equal(query("RESET ALL"), "Q:RESET ALL\n; SET \"jit\" = 'off'");
+        says(&s, "C:RESET C:SET ZT");
+        settings_put(&s.c.known, "is_superuser", "on");
+        assert_string_equal(query("RESET ALL"), "");
 }
 
 static void outside_of_a_transaction_the_server_is_asked_afterwards(void **state)
@@ -82,9 +93,9 @@ static void outside_of_a_transaction_the_server_is_asked_afterwards(void **state
 static void only_what_is_plainly_one_statement_is_touched(void **state)
 {
         static const char *const others[] = {
-                "RESET jit; SELECT 1", "RESET geqo", "SET jit = on", "SET LOCAL jit = on", "RESET jit -- a word", "RESET \"jit\"",
+                "RESET jit; SELECT 1", "RESET geqo", "SET jit = on", "SET LOCAL jit = on", "RESET jit /* open", "RESET \"jit",
                 "SELECT 1", "SET LOCAL jit = undefault", "SELECT pg_catalog.set_config('jit', NULL, false)",
-                "RESET SESSION AUTHORIZATION", "DISCARD PLANS", "RESET", ""};
+                "DISCARD PLANS", "RESET", ""};
         (void) state;
         for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
                 begin();
@@ -98,13 +109,11 @@ static void only_what_is_plainly_one_statement_is_touched(void **state)
 
 static void long_texts_are_let_be(void **state)
 {
-        char sql[300];
+        char sql[2200];
         (void) state;
         begin();
-        snprintf(sql, sizeof sql, "RESET%*sjit", 230, "");
+        snprintf(sql, sizeof sql, "RESET%*sjit", 2100, "");
         assert_string_equal(query(sql), "");
-        says(&s, "C:RESET ZT");
-        assert_string_equal(executed(sql), "");
 }
 
 static void an_execute_is_followed_by_what_leads_back(void **state)
@@ -112,15 +121,59 @@ static void an_execute_is_followed_by_what_leads_back(void **state)
         (void) state;
         assert_string_equal(executed("RESET jit"), FOLLOWS("SET \"jit\" = 'off'"));
         assert_string_equal(executed("SET LOCAL jit =DEFAULT;"), FOLLOWS("SET LOCAL \"jit\" = 'off'"));
-        assert_string_equal(executed("RESET ALL"), FOLLOWS("SET \"jit\" = 'off'")
-                            " P:=SELECT pg_catalog.set_config('search_path', 'a, b', false);  B E"
-                            " P:=SET \"TimeZone\" = 'Asia/Tokyo';  B E");
         ask(&s, 'S');
-        assert_string_equal(says(&s, "1 2 C:RESET 1 2 C:SET 1 2 C:SET 1 2 C:SET 1 2 C:RESET"), "fffsssfffsssfff");
-        assert_string_equal(says(&s, "1 2 C:SET 1 2 D:x C:SELECT_1 S:TimeZone=UTC 1 2 S:TimeZone=Asia/Tokyo C:SET"), "sssssssfssfs");
+        assert_string_equal(says(&s, "1 2 C:RESET 3 1 2 C:SET 3 1 2 C:SET 3 1 2 C:SET 3 ZI"), "fffsssssfffssssss");
+        stage_close(&s);
+        stage_open(&s, (const char *[]){"jit", "off", "TimeZone", "Asia/Tokyo", NULL});
+        lend(&s, false);
+        says(&s, "C:SET S:TimeZone=Asia/Tokyo C:SET ZI");
+        assert_string_equal(executed("RESET ALL"), FOLLOWS("SET \"jit\" = 'off'") ONE("SET \"TimeZone\" = 'Asia/Tokyo'"));
+        assert_string_equal(says(&s, "1 2 S:TimeZone=UTC C:RESET 3 1 2 C:SET 3 3 1 2 S:TimeZone=Asia/Tokyo C:SET 3"),
+                            "ffffssssssssfss");
 }
 
-static void its_unnamed_statement_is_brought_back(void **state)
+static void lists_are_taken_apart(void **state)
+{
+        (void) state;
+        stage_close(&s);
+        stage_open(&s, (const char *[]){"search_path", " Mine ,\"$user\", \"a \"\"b\"\", c\",pg_catalog", "temp_tablespaces", "", NULL});
+        lend(&s, false);
+        says(&s, "T D:x C:SELECT_1 T D:x C:SELECT_1 ZI");
+        begin();
+        sent_first(&s);
+        assert_string_equal(query("RESET search_path"), "Q:RESET search_path\n; SET \"search_path\" = "
+                            "'mine', '$user', 'a \"b\", c', 'pg_catalog'");
+        says(&s, "C:RESET C:SET ZT");
+        assert_string_equal(query("RESET temp_tablespaces"), "Q:RESET temp_tablespaces\n; SET \"temp_tablespaces\" = ''");
+}
+
+static void comments_and_quotes_are_no_hindrance(void **state)
+{
+        static const char *const texts[] = {"RESET jit -- a word", "RESET \"jit\"", "/* a */ RESET jit /* word */", "RESET\fjit"};
+        (void) state;
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+                char wanted[200];
+                begin();
+                snprintf(wanted, sizeof wanted, "Q:%s\n; SET \"jit\" = 'off'", texts[i]);
+                assert_string_equal(query(texts[i]), wanted);
+                says(&s, "C:RESET C:SET ZT");
+                assert_string_equal(executed(texts[i]), FOLLOWS("SET \"jit\" = 'off'"));
+                ask(&s, 'S');
+                says(&s, "1 2 C:RESET 3 1 2 C:SET 3 ZT");
+        }
+}
+
+static void the_authorization_takes_the_role_with_it(void **state)
+{
+        (void) state;
+        begin();
+        assert_string_equal(query("RESET SESSION AUTHORIZATION"), "Q:RESET SESSION AUTHORIZATION\n; SET \"role\" = 'r'");
+        says(&s, "C:RESET C:SET ZT");
+        assert_string_equal(query("SET LOCAL SESSION AUTHORIZATION DEFAULT"),
+                            "Q:SET LOCAL SESSION AUTHORIZATION DEFAULT\n; SET LOCAL \"role\" = 'r'");
+}
+
+static void its_unnamed_statement_is_left_alone(void **state)
 {
         (void) state;
         ask_parse(&s, "named", "RESET jit");
@@ -130,11 +183,23 @@ static void its_unnamed_statement_is_brought_back(void **state)
         ask_execute(&s, "");
         assert_string_equal(sent_first(&s), FOLLOWS("SET \"jit\" = 'off'"));
         ask_bind(&s, "", "");
-        assert_string_equal(sent_first(&s), "P:=SELECT 1");
         ask_execute(&s, "");
-        assert_string_equal(sent_first(&s), "");        /* of SELECT 1 */
+        assert_string_equal(sent_first(&s), "");
         ask(&s, 'S');
-        assert_string_equal(says(&s, "1 1 2 C:RESET 1 2 C:SET 1 2 C:SELECT_1 ZI"), "ffffssssffs");
+        assert_string_equal(says(&s, "1 1 2 C:RESET 3 1 2 C:SET 3 2 C:SELECT_1 ZI"), "ffffsssssffs");
+}
+
+static void a_bind_that_fails_is_no_bind(void **state)
+{
+        (void) state;
+        ask_parse(&s, "named", "RESET jit");
+        ask_bind(&s, "", "named");
+        ask(&s, 'S');
+        says(&s, "1 E ZE");
+        done(&s, "ROLLBACK TO s", "C:ROLLBACK ZT");
+        sent_first(&s);
+        ask_execute(&s, "");
+        assert_string_equal(sent_first(&s), "");
 }
 
 static void what_the_server_skips_leads_nowhere(void **state)
@@ -179,7 +244,7 @@ static void values_that_are_not_ascii_are_left_for_later(void **state)
         sent_first(&s);
         assert_string_equal(query("RESET my.word"), "");
         says(&s, "C:RESET ZT");
-        assert_string_equal(query("RESET ALL"), "Q:RESET ALL; SET \"client_encoding\" = 'LATIN1'; ");
+        assert_string_equal(query("RESET ALL"), "Q:RESET ALL\n; SET \"client_encoding\" = 'LATIN1'");
         says(&s, "C:RESET C:SET ZT");
         assert_string_equal(executed("RESET my.word"), "");
 }
@@ -188,12 +253,16 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_reset_alone_in_a_transaction_takes_the_client_to_its_start, setup, teardown),
-                cmocka_unit_test_setup_teardown(reset_all_leaves_the_role, setup, teardown),
+                cmocka_unit_test_setup_teardown(reset_all_leaves_some_and_waits_under_a_role, setup, teardown),
                 cmocka_unit_test_setup_teardown(outside_of_a_transaction_the_server_is_asked_afterwards, setup, teardown),
                 cmocka_unit_test_setup_teardown(only_what_is_plainly_one_statement_is_touched, setup, teardown),
                 cmocka_unit_test_setup_teardown(long_texts_are_let_be, setup, teardown),
                 cmocka_unit_test_setup_teardown(an_execute_is_followed_by_what_leads_back, setup, teardown),
-                cmocka_unit_test_setup_teardown(its_unnamed_statement_is_brought_back, setup, teardown),
+                cmocka_unit_test_setup_teardown(lists_are_taken_apart, setup, teardown),
+                cmocka_unit_test_setup_teardown(comments_and_quotes_are_no_hindrance, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_authorization_takes_the_role_with_it, setup, teardown),
+                cmocka_unit_test_setup_teardown(its_unnamed_statement_is_left_alone, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_bind_that_fails_is_no_bind, setup, teardown),
                 cmocka_unit_test_setup_teardown(what_the_server_skips_leads_nowhere, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_portal_with_a_name_is_not_known, setup, teardown),
                 cmocka_unit_test_setup_teardown(values_that_are_not_ascii_are_left_for_later, setup, teardown),

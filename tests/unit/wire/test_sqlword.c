@@ -120,7 +120,7 @@ static void set_names_its_parameter(void **state)
 static void set_local_ends_with_the_transaction(void **state)
 {
         (void) state;
-        CHECK({"SET LOCAL work_mem = 1", "SET_LOCAL:work_mem"}, {"SET LOCAL a.b TO DEFAULT", "SET_LOCAL:a.b"},
+        CHECK({"SET LOCAL work_mem = 1", "SET_LOCAL:work_mem"}, {"SET LOCAL a.b TO DEFAULT", "RESET_LOCAL:a.b"},
               {"SET LOCAL TIME ZONE 'UTC'", "SET_LOCAL:timezone"}, {"SET LOCAL ROLE x", "SET_LOCAL:role"},
               {"SET LOCAL SESSION AUTHORIZATION x", "SET_LOCAL:session_authorization"},
               {"SET LOCAL NAMES 'x'", "SET_LOCAL:client_encoding"},
@@ -128,7 +128,8 @@ static void set_local_ends_with_the_transaction(void **state)
               {"SET TRANSACTION SNAPSHOT 'x'", ""}, {"SET LOCAL TRANSACTION READ ONLY", "SET_LOCAL:transaction"},
               {"SET SESSION TRANSACTION READ ONLY", ""}, {"SET CONSTRAINTS ALL DEFERRED", ""},
               {"SET CONSTRAINTS a.b IMMEDIATE", ""}, {"SET LOCAL x = 1; SET x = 2", "SET_LOCAL:x SET:x"},
-              {"SET LOCAL XML OPTION DOCUMENT", "SET_LOCAL:xmloption"});
+              {"SET LOCAL XML OPTION DOCUMENT", "SET_LOCAL:xmloption"}, {"SET LOCAL TIME ZONE LOCAL", "RESET_LOCAL:timezone"},
+              {"DO $$ BEGIN SET LOCAL x TO DEFAULT; END $$", "CALL RESET_LOCAL:x"});
 }
 
 static void a_default_is_a_reset(void **state)
