@@ -166,6 +166,7 @@ class Author:
         parameters = {"application_name": self.word()}
         for name, values in (("DateStyle", ("iso", "SQL, DMY", "German")), ("TimeZone", ("utc", "Asia/Tokyo")),
                              ("work_mem", ("1MB", "70kB")), ("extra_float_digits", ("0", "3")),
+                             ("search_path", ("public, pg_catalog", 'public, "No Such"')),
                              ("options", ("-c statement_timeout=1h -c geqo=off", "-c IntervalStyle=iso_8601"))):
             if self.chance(0.25):
                 parameters[name] = self.dice.choice(values)
