@@ -168,11 +168,11 @@ bool back_rewrite(const struct track_client *c, const struct track_server *t, co
 
 bool back_swallows(struct track_server *t, uint8_t type)
 {
-        if (t->back == BACK_SET)
-                return strchr("TDC", type) != NULL;
-        if (t->back == BACK_RESET && type == 'C')
-                t->back = BACK_SET;
-        return false;
+        bool of_set = t->back == BACK_SET;
+        if (t->back == BACK_NONE || type != 'C')
+                return false;
+        t->back = BACK_SET;
+        return of_set;
 }
 
 /* The unnamed portal is another one then, but one that can't be executed again either. */
