@@ -181,7 +181,8 @@ size_t named_send(struct track_client *c, struct track_server *t, struct text_ma
                 return send_parse(c, t, marks, name, piece, before);
         uint64_t since;
         bool holds;
-        struct text *x = fit_meant(c, t, name, &since, &holds);
+        /* What is closed is what was meant till now: errors about that may still come. */
+        struct text *x = piece->type == 'C' ? statements_meaning(&c->statements, name) : fit_meant(c, t, name, &since, &holds);
         if (!x)
                 return send_unknown(c, t, name, piece, before);
         if (piece->type == 'C')

@@ -321,6 +321,19 @@ static void an_error_bears_a_name_that_is_closed_in_the_next_batch(void **state)
         assert_null(statements_find(&s.c.statements, "s1"));
 }
 
+static void and_though_it_would_be_read_otherwise_by_then(void **state)
+{
+        (void) state;
+        allow(1);
+        prepare("s1", "SELECT 1");
+        done(&s, "SET TimeZone = 'Asia/Tokyo'", "C:SET S:TimeZone=Asia/Tokyo ZI");
+        run("s1");
+        ask_parse(&s, "s2", "SELECT 2");        /* there is room for one */
+        ask(&s, 'S');
+        ask_target(&s, 'C', 'S', "s1");
+        refuse_1_as_s1();
+}
+
 static void were_it_not_refused_nobody_may_have_that_server(void **state)
 {
         (void) state;
@@ -766,6 +779,7 @@ int main(void)
                 TEST(a_name_that_is_taken_is_refused_with_the_clients_name),
                 TEST(an_error_bears_a_name_whose_close_was_sent_behind_it),
                 TEST(an_error_bears_a_name_that_is_closed_in_the_next_batch),
+                TEST(and_though_it_would_be_read_otherwise_by_then),
                 TEST(were_it_not_refused_nobody_may_have_that_server),
                 TEST(close_frees_the_name_and_leaves_the_statement_to_others),
                 TEST(execute_in_sql_finds_a_statement_of_the_protocol),
