@@ -31,26 +31,51 @@ static void found(void *arg, enum sql_effect effect, const char *name)
                 strncat(d->name, strcmp(name, "session_authorization") == 0 ? "role" : name, sizeof d->name - 1);
 }
 
-static unsigned count(const char *sql, size_t size, const char *what)
+/* Behind the comment that begins here; 0: it does not end. They nest. */
+static size_t behind_comment(const char *sql, size_t at, size_t size)
 {
-        unsigned n = 0;
-        for (size_t i = 0; i + strlen(what) <= size; i++)
-                n += strncmp(sql + i, what, strlen(what)) == 0;
-        return n;
+        unsigned depth = 0;
+        for (; at + 1 < size; at++) {
+                bool opens = memcmp(sql + at, "/*", 2) == 0, closes = memcmp(sql + at, "*/", 2) == 0;
+                at += opens || closes;
+                depth += opens;
+                depth -= closes;
+                if (closes && depth == 0)
+                        return at + 1;
+        }
+        return 0;
 }
 
-/* Words, quoted or not, and comments: no string, nothing behind a semicolon, and nothing left open that would take
- * what is put behind it for its own. */
+/* Behind a comment, a quoted name, or a character that words are made of; 0: something else, or it does not end. */
+static size_t behind(const char *sql, size_t at, size_t size)
+{
+        static const char words[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.= \t\r\n\f";
+        const char *p = sql + at, *end;
+        if (at + 1 < size && memcmp(p, "--", 2) == 0) {
+                while (at < size && sql[at] != '\n' && sql[at] != '\r')
+                        at++;
+                return at;
+        }
+        if (at + 1 < size && memcmp(p, "/*", 2) == 0)
+                return behind_comment(sql, at, size);
+        if (*p != '"')
+                return strchr(words, *p) ? at + 1 : 0;
+        end = memchr(p + 1, '"', size - at - 1);
+        return end ? (size_t) (end - sql) + 1 : 0;
+}
+
+/* The size of a statement of words, quoted or not, and comments; 0: there is something else, another statement, say,
+ * or something is left open that would take what is put behind it for its own. */
 static size_t plain(const char *sql, size_t size)
 {
-        while (size && strchr(" \t\r\n\f;", sql[size - 1]))
-                size--;
-        for (size_t i = 0; i < size; i++) {
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.= \t\r\n\f\"-/*", sql[i]))
+        size_t at = 0;
+        while (at < size && sql[at] != ';') {
+                at = behind(sql, at, size);
+                if (!at)
                         return 0;
         }
-        bool open = count(sql, size, "\"") % 2 || count(sql, size, "/*") != count(sql, size, "*/");
-        return size < LONGEST && !open ? size : 0;
+        size_t rest = strspn(sql + at, "; \t\r\n\f");
+        return at + rest == size && at < LONGEST ? at : 0;
 }
 
 /* Is this text one that leads to a default? Then its size, without what ends it; else 0. */
@@ -65,50 +90,46 @@ static size_t is_one(const char *sql, size_t length, struct doing *d)
         return d->count == 1 && (d->all || d->name[0]) ? size : 0;
 }
 
-/* RESET ALL takes no rights, the SETs behind it may: those of a superuser, who may have SET another role. */
-static bool lacks_rights(const struct track_client *c)
-{
-        const char *superuser = settings_get(c->known, "is_superuser");
-        bool role = settings_get(c->wanted, "role") || settings_get(c->touched, "role") || settings_get(c->asked, "role");
-        return superuser && strcmp(superuser, "on") == 0 && role;
-}
-
-/* May it be one, by what is known of its text? Most are not, and are not read a second time. */
+/* May it be one, by what is known of its text? Most are not, and are not read a second time. RESET ALL takes no rights,
+ * the SETs behind it may take those of a superuser, who may be under another role. */
 static bool may_be(const struct track_client *c, const struct text_marks *m)
 {
-        bool one = m->effects == EFFECT(RESET) || m->effects == EFFECT(RESET_LOCAL);
-        return settings_count(c->startup) && (one || (m->effects == EFFECT(RESET_ALL) && !lacks_rights(c)));
+        const char *superuser = settings_get(c->known, "is_superuser");
+        bool all = m->effects == EFFECT(RESET_ALL) && !(superuser && strcmp(superuser, "on") == 0);
+        return settings_count(c->startup) && (all || m->effects == EFFECT(RESET) || m->effects == EFFECT(RESET_LOCAL));
 }
 
-/* RESET ALL leaves these alone. */
-static bool is_spared(const char *name)
+/* RESET ALL leaves these alone; and what is the transaction's is nothing of the start's. */
+static bool is_spared(const char *name, bool all)
 {
-        return strcasecmp(name, "role") == 0 || strcasecmp(name, "seed") == 0 || strncasecmp(name, "transaction_", 12) == 0;
+        return strncasecmp(name, "transaction_", 12) == 0 ||
+               (all && (strcasecmp(name, "role") == 0 || strcasecmp(name, "seed") == 0));
 }
 
 /* The names in a list, as PostgreSQL reads it, each as a literal: SET quotes it again where that is needed. */
 static void append_names(struct bytes *sql, const char *list)
 {
+        static const char blanks[] = " \t\r\n\f";
         const char *p = list;
         do {
                 struct bytes one;
-                bool quoted = false;
                 bytes_init(&one, 0);
                 bytes_text(sql, p == list ? "" : ", ");
-                p += strspn(p, ", \t\r\n\f");
-                for (; *p && (quoted || !strchr(", \t\r\n\f", *p)); p++) {
-                        if (*p == '"' && quoted && p[1] == '"')
-                                bytes_append(&one, p++, 1);
-                        else if (*p == '"')
-                                quoted = !quoted;
-                        else
-                                bytes_append(&one, &(char){quoted ? *p : (char) tolower((unsigned char) *p)}, 1);
+                p += *p == ',';
+                p += strspn(p, blanks);
+                if (*p == '"') {
+                        for (p++; *p && (*p != '"' || p[1] == '"'); p++)
+                                bytes_append(&one, *p == '"' ? p++ : p, 1);
+                        p += *p == '"';
+                } else {
+                        for (; *p && *p != ',' && !strchr(blanks, *p); p++)
+                                bytes_append(&one, &(char){(char) tolower((unsigned char) *p)}, 1);
                 }
                 bytes_append(&one, "", 1);
                 compose_literal(sql, (const char *) bytes_data(&one));
                 bytes_free(&one);
-                p += strspn(p, " \t\r\n\f");
-        } while (*p);
+                p += strspn(p, blanks);
+        } while (*p == ',');
 }
 
 /* Not by set_config(): a SELECT takes the transaction's snapshot, which may be too early for it. */
@@ -128,8 +149,8 @@ static bool next_set(const struct track_client *c, const struct doing *d, size_t
 {
         const char *name, *value;
         while (settings_next(c->startup, at, &name, &value)) {
-                if (!restore_settable(name) || (d->all ? is_spared(name) : strcasecmp(name, d->name) != 0) ||
-                    !bytes_ascii(value, strlen(value)))
+                if (!restore_settable(name) || is_spared(name, d->all) || !bytes_ascii(value, strlen(value)) ||
+                    !(d->all || strcasecmp(name, d->name) == 0))
                         continue;
                 append_set(sql, name, value, d->local);
                 return true;

@@ -167,6 +167,10 @@ static size_t send_unknown(struct track_client *c, struct track_server *t, const
         const char *first = (const char *) frame_payload(piece);
         turns_sent(&t->turns, kinds[piece->type], TURN_CLIENT);
         c->pins.doubt = c->pins.doubt || piece->type == 'C';   /* it may be one that was PREPAREd */
+        if (piece->type == 'B' && !*first) {
+                fit_bound(&c->statements, NULL);
+                statements_bound(&c->statements, false, NULL);
+        }
         if (!text_name(name))
                 return 0;
         return put_head(piece, first, NOBODY, name, (size_t) (name + strlen(name) + 1 - (const char *) piece->data),

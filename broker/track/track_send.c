@@ -62,6 +62,7 @@ static void query(struct track_client *c, struct track_server *t, const struct t
                 unsigned count = t->unsynced ? 0 : look_namesakes(c, r, piece, &namesakes);
                 t->unsynced = false;
                 track_drop_unnamed(c);
+                statements_bound(&c->statements, false, NULL);
                 look_apply(c, t, r, piece, true);
                 named_deallocate(c, t, before);
                 bring_namesakes(c, t, count, &namesakes, true, before);

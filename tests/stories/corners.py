@@ -524,6 +524,22 @@ class Statements(OneEnvironment):
                             self.assertEqual(answers[-1].value(), result)
                             client.query("COMMIT")
 
+    def test_what_sql_has_prepared_is_known_when_it_is_bound(self):
+        with self.world(pool_size=1) as world:
+            daemon = self.watch(world.start())
+            with daemon.connect(work_mem="2MB") as client, daemon.connect() as other:
+                client.query("PREPARE sets AS SELECT set_config('my.word', 'secret', false), set_config('work_mem', '44MB', false)")
+                for before in ("SELECT 1", "RESET work_mem"):
+                    client.send(protocol.parse(before, before) + protocol.bind((), before) + protocol.execute() + protocol.sync())
+                    client.answer()
+                    client.send(protocol.bind((), "sets") + protocol.execute() + protocol.sync())
+                    client.answer()
+                    self.assertEqual(client.query("SHOW work_mem").value(), "44MB")
+                client.query("DEALLOCATE sets")
+                self.assertEqual(other.query("SELECT coalesce(current_setting('my.word', true), '')").value(), "")
+                self.assertEqual(client.query("SELECT current_setting('my.word'), current_setting('work_mem')").rows,
+                                 [("secret", "44MB")])
+
     def test_who_does_not_wait_is_led_back_too(self):
         with self.world(pool_size=1) as world:
             daemon = self.watch(world.start())
@@ -533,17 +549,15 @@ class Statements(OneEnvironment):
                                                           "RESET geqo", "SHOW geqo", "COMMIT", "SHOW work_mem"))))
                 self.assertEqual([row for _ in range(7) for row in client.answer().rows], [("2MB",), ("off",), ("3MB",)])
 
-    def test_under_a_role_that_may_not_reset_all_waits(self):
+    def test_where_it_may_take_rights_reset_all_waits(self):
         with self.world(pool_size=1) as world:
             self.server.sql(f'ALTER ROLE "{world.environments["prod"].role}" SUPERUSER')
             daemon = self.watch(world.start())
             with daemon.connect(options="-c log_min_duration_statement=1s") as client:
                 for send in (client.query, client.extended):
-                    client.query("SET ROLE pg_monitor")
-                    client.query("BEGIN")
+                    client.query("BEGIN; SET LOCAL ROLE pg_monitor")
                     send("RESET ALL")
                     client.query("COMMIT")
-                    client.query("RESET ROLE")
                     self.assertEqual(client.query("SHOW log_min_duration_statement").value(), "1s")
 
     def test_for_the_transaction_alone_too(self):

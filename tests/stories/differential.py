@@ -299,6 +299,14 @@ class Author:
                                        f"PREPARE {name} AS SELECT {value}; DEALLOCATE {name}")))
         self.add("shared", self.shared_batch() + sync())
 
+    def prepared_in_sql(self):
+        """And bound in the protocol, whatever was bound before."""
+        self.ask(f"PREPARE of_sql AS SELECT set_config('my.tag', '{self.word()}', false)")
+        self.some((Author.extended, Author.shared, Author.simple), 2)
+        self.add("prepared in SQL", bind((), "of_sql") + execute() + sync())
+        self.ask("DEALLOCATE of_sql")
+        self.probe()
+
     def unknown_names(self):
         name = self.word()
         self.add("unknown names", self.dice.choice((
@@ -547,7 +555,8 @@ OUTSIDE = INSIDE + 4 * (Author.transaction,) + (
     Author.portals, Author.own_setting, Author.temporary_table, Author.prepared, Author.held_cursor,
     Author.advisory_lock, Author.current_value, Author.notifications, Author.named_statement,
     Author.named_statement, Author.discard, Author.leave, Author.vanish, Author.copy_broken_off, Author.own_end,
-    Author.shared, Author.shared, Author.shared, Author.followed_setting, Author.followed_setting, Author.role_ends)
+    Author.shared, Author.shared, Author.shared, Author.followed_setting, Author.followed_setting, Author.role_ends,
+    Author.prepared_in_sql)
 
 
 # ---- following a script -----------------------------------------------------------------------

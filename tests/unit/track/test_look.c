@@ -261,6 +261,20 @@ static void an_end_of_a_named_statement_counts_if_the_portal_is_known(void **sta
         assert_string_equal(reason(&s), "sequence value");
 }
 
+static void what_was_prepared_in_sql_is_not_what_was_bound_before(void **state)
+{
+        (void) state;
+        done(&s, "PREPARE q AS SELECT set_config('jit', 'off', false)", "C:PREPARE ZI");
+        ask_extended(&s, "SELECT 1");
+        says(&s, "1 2 C:SELECT_1 ZI");
+        ask_bind(&s, "", "q");
+        ask_execute(&s, "");
+        assert_true(s.q.marks.effects & (1u << SQL_SET_CONFIG));
+        ask(&s, 'S');
+        says(&s, "2 C:SELECT_1 ZI");
+        assert_string_equal(settings_get(s.c.touched, "jit"), "set");
+}
+
 static void and_if_its_text_is_read_as_it_was(void **state)
 {
         (void) state;
@@ -490,6 +504,7 @@ int main(void)
                 TEST(an_end_counts_only_if_it_was_executed),
                 TEST(an_end_of_a_named_statement_counts_if_the_portal_is_known),
                 TEST(and_if_its_text_is_read_as_it_was),
+                TEST(what_was_prepared_in_sql_is_not_what_was_bound_before),
                 TEST(what_an_unnamed_portal_runs_counts_though_its_statement_is_gone),
                 TEST(what_stands_late_in_a_long_text_pins),
                 TEST(what_stands_early_in_it_pins_before_the_rest_is_sent),
