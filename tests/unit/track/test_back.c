@@ -249,23 +249,25 @@ static void values_that_are_not_ascii_are_left_for_later(void **state)
         assert_string_equal(executed("RESET my.word"), "");
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(a_reset_alone_in_a_transaction_takes_the_client_to_its_start, setup, teardown),
-                cmocka_unit_test_setup_teardown(reset_all_leaves_some_and_a_superusers_waits, setup, teardown),
-                cmocka_unit_test_setup_teardown(outside_of_a_transaction_the_server_is_asked_afterwards, setup, teardown),
-                cmocka_unit_test_setup_teardown(only_what_is_plainly_one_statement_is_touched, setup, teardown),
-                cmocka_unit_test_setup_teardown(long_texts_are_let_be, setup, teardown),
-                cmocka_unit_test_setup_teardown(an_execute_is_followed_by_what_leads_back, setup, teardown),
-                cmocka_unit_test_setup_teardown(lists_are_taken_apart, setup, teardown),
-                cmocka_unit_test_setup_teardown(comments_and_quotes_are_no_hindrance, setup, teardown),
-                cmocka_unit_test_setup_teardown(the_authorization_takes_the_role_with_it, setup, teardown),
-                cmocka_unit_test_setup_teardown(its_unnamed_statement_is_left_alone, setup, teardown),
-                cmocka_unit_test_setup_teardown(a_bind_that_fails_is_no_bind, setup, teardown),
-                cmocka_unit_test_setup_teardown(what_the_server_skips_leads_nowhere, setup, teardown),
-                cmocka_unit_test_setup_teardown(a_portal_with_a_name_is_not_known, setup, teardown),
-                cmocka_unit_test_setup_teardown(values_that_are_not_ascii_are_left_for_later, setup, teardown),
+                TEST(a_reset_alone_in_a_transaction_takes_the_client_to_its_start),
+                TEST(reset_all_leaves_some_and_a_superusers_waits),
+                TEST(outside_of_a_transaction_the_server_is_asked_afterwards),
+                TEST(only_what_is_plainly_one_statement_is_touched),
+                TEST(long_texts_are_let_be),
+                TEST(an_execute_is_followed_by_what_leads_back),
+                TEST(lists_are_taken_apart),
+                TEST(comments_and_quotes_are_no_hindrance),
+                TEST(the_authorization_takes_the_role_with_it),
+                TEST(its_unnamed_statement_is_left_alone),
+                TEST(a_bind_that_fails_is_no_bind),
+                TEST(what_the_server_skips_leads_nowhere),
+                TEST(a_portal_with_a_name_is_not_known),
+                TEST(values_that_are_not_ascii_are_left_for_later),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
