@@ -41,9 +41,12 @@ char *reading_of(const struct track_client *c)
 const char *reading_running(const struct track_client *c)
 {
         const struct statements *s = &c->statements;
+        const char *sql = statements_running(s);
+        if (!sql || (bytes_ascii(sql, strlen(sql)) && !strchr(sql, '\\')))
+                return sql;             /* words are words in every way */
         OWN(free) char *way = s->bound_text ? reading_of(c) : NULL;
         bool so = s->bound_text ? text_read_so(s->bound_text, way) : !s->two_readings || c->two_readings;
-        return so ? statements_running(s) : NULL;
+        return so ? sql : NULL;
 }
 
 /* What was not known of a parameter was the server's own. */

@@ -275,19 +275,33 @@ static void what_was_prepared_in_sql_is_not_what_was_bound_before(void **state)
         assert_string_equal(settings_get(s.c.touched, "jit"), "set");
 }
 
-static void and_if_its_text_is_read_as_it_was(void **state)
+/* Read so it locks, in the other way it is all one string. */
+static void a_text_that_may_be_read_otherwise_now_is_known_by_its_marks(void **state)
 {
         (void) state;
-        ask_parse(&s, "a", "DISCARD SEQUENCES");
+        done(&s, "SET standard_conforming_strings = off", "C:SET S:standard_conforming_strings=off ZI");
+        ask_parse(&s, "a", "SELECT 'x\\'', pg_advisory_lock(1), ''");
         ask(&s, 'S');
         says(&s, "1 ZI");
-        done(&s, "SELECT nextval('s')", "T D:1 C:SELECT_1 ZI");
-        done(&s, "SET standard_conforming_strings = off", "C:SET S:standard_conforming_strings=off ZI");
+        done(&s, "SET standard_conforming_strings = on", "C:SET S:standard_conforming_strings=on ZI");
         ask_bind(&s, "", "a");
         ask_execute(&s, "");
+        assert_string_equal(reason(&s), "advisory lock");
+}
+
+static void words_are_read_the_same_in_every_way(void **state)
+{
+        (void) state;
+        ask_parse(&s, "a", "SELECT 1");
+        ask_parse(&s, "b", "DEALLOCATE a");
         ask(&s, 'S');
-        says(&s, "2 C:DISCARD_SEQUENCES ZI");
-        assert_string_equal(reason(&s), "sequence value");
+        says(&s, "1 1 ZI");
+        done(&s, "BEGIN; SET LOCAL DateStyle = 'German'", "C:BEGIN C:SET ZT");
+        sent_first(&s);
+        ask_bind(&s, "", "b");
+        sent_first(&s);
+        ask_execute(&s, "");
+        assert_string_equal(sent_first(&s), "C P:a=");
 }
 
 static void what_an_unnamed_portal_runs_counts_though_its_statement_is_gone(void **state)
@@ -503,7 +517,8 @@ int main(void)
                 TEST(executing_what_was_prepared_in_sql_pins_too),
                 TEST(an_end_counts_only_if_it_was_executed),
                 TEST(an_end_of_a_named_statement_counts_if_the_portal_is_known),
-                TEST(and_if_its_text_is_read_as_it_was),
+                TEST(a_text_that_may_be_read_otherwise_now_is_known_by_its_marks),
+                TEST(words_are_read_the_same_in_every_way),
                 TEST(what_was_prepared_in_sql_is_not_what_was_bound_before),
                 TEST(what_an_unnamed_portal_runs_counts_though_its_statement_is_gone),
                 TEST(what_stands_late_in_a_long_text_pins),
