@@ -196,7 +196,11 @@ static void a_bind_that_fails_is_no_bind(void **state)
         ask_bind(&s, "", "named");
         ask(&s, 'S');
         says(&s, "1 E ZE");
-        done(&s, "ROLLBACK TO s", "C:ROLLBACK ZT");
+        ask_parse(&s, "back", "ROLLBACK TO s");
+        ask_bind(&s, "another", "back");
+        ask_execute(&s, "another");
+        ask(&s, 'S');
+        says(&s, "1 2 C:ROLLBACK ZT");
         sent_first(&s);
         ask_execute(&s, "");
         assert_string_equal(sent_first(&s), "");
