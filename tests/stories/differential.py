@@ -128,7 +128,7 @@ class Author:
             return
         name = self.dice.choice(("", "", "done"))
         data = (close("S", name) if name else b"") + parse(sql, name) + bind((), name) + execute()
-        look = parse("SELECT current_setting('work_mem'), current_setting('TimeZone'), "
+        look = parse("SELECT current_setting('work_mem'), current_setting('TimeZone'), current_setting('extra_float_digits'), "
                      "coalesce(current_setting('my.tag', true), '')")
         if self.chance(0.5):
             data += look + bind() + execute()
@@ -430,7 +430,7 @@ class Author:
                     "SET statement_timeout TO '50min'", "SET geqo TO off", "SET work_mem TO nonsense", f"SET ROLE {OTHER_ROLE}",
                     "SET LOCAL work_mem TO '70kB'", "SELECT set_config('work_mem', '71kB', true)",
                     "RESET work_mem", "RESET ALL", "RESET my.tag", "SET search_path TO DEFAULT",
-                    "SET LOCAL work_mem TO DEFAULT"]
+                    "SET LOCAL extra_float_digits TO DEFAULT"]
             if not self.inside:
                 ways += ["RESET ROLE", "SET ROLE NONE"]
             self.do(self.dice.choice(ways))
