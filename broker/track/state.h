@@ -42,7 +42,7 @@ struct track_server {
         struct track_again again;
         /* A Query of the client's that leads back (back.h): its own answer is to come; others, to be swallowed. */
         enum track_back { BACK_NONE, BACK_RESET, BACK_SET } back;
-        bool unsynced;                  /* extended messages were sent, their Sync was not */
+        bool unsynced;                  /* extended messages were sent, their Sync was not; nor was a Query done since */
         bool soiled;                    /* the next client, whoever it is, needs a full reset first */
         bool inside;                    /* a client's message was sent in part */
         bool rereading;                 /* texts are read in another way for a moment, for the broker's own Parse */

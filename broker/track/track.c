@@ -212,6 +212,7 @@ static enum track_verdict reply_ready_for_query(struct track_client *c, struct t
                 return TRACK_SWALLOW;
         if (owner == TURN_CLIENT) {
                 t->back = BACK_NONE;
+                t->unsynced = t->unsynced && t->turns.count > 0;        /* a Query ends what came before it, if it is done */
                 count_ready(&t->span, t->status);
                 if (!turns_will_end(&t->turns))
                         statements_proved(&c->statements);

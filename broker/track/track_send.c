@@ -60,7 +60,6 @@ static void query(struct track_client *c, struct track_server *t, const struct t
                 bytes_init(&namesakes, 0);
                 /* The Sync must not end what the client itself has not ended yet. */
                 unsigned count = t->unsynced ? 0 : look_namesakes(c, r, piece, &namesakes);
-                t->unsynced = false;
                 track_drop_unnamed(c);
                 statements_bound(&c->statements, false, NULL);
                 look_apply(c, t, r, piece, true);
@@ -247,7 +246,6 @@ static size_t send(struct track_client *c, struct track_server *t, const struct 
                 if (turns_heeded(&t->turns)) {
                         pins_add_all(&c->pins, r->marks.pins);
                         c->pins.doubt = c->pins.doubt || r->marks.pins;
-                        t->unsynced = false;
                 }
                 turns_sent(&t->turns, TURN_FUNCTION, TURN_CLIENT);
                 break;
@@ -303,5 +301,4 @@ void track_cancel(struct track_client *c, struct track_server *t, uint8_t type, 
         compose_query(instead, fail_as_canceled);
         turns_sent(&t->turns, TURN_QUERY, TURN_CLIENT);
         track_drop_unnamed(c);
-        t->unsynced = false;
 }

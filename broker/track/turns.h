@@ -107,7 +107,7 @@ static inline bool turns_at_change(const struct turns *t)
 /* Will a ReadyForQuery come, whatever the client sends or does not send? */
 static inline bool turns_will_end(const struct turns *t)
 {
-        return t->copy != COPY_IN && (turns_have(t, TURN_SYNC) || turns_have(t, TURN_QUERY));
+        return t->copy != COPY_IN && turns_readies(t) > 0;
 }
 /* Would any request change the unnamed statement: of those up to the next Sync, or of all? */
 bool turns_change_unnamed(const struct turns *t, bool all);
