@@ -72,6 +72,7 @@ struct session {
         uint64_t query_us;              /* when the request under way began: for SHOW */
         uint8_t cancel_key_size;        /* 4, or all of it: the client speaks protocol 3.2 */
         uint8_t cancel_key[SESSION_KEY];
+        uint8_t trials;                 /* servers that were lost while its parameters were tried */
         pid_t pid;
         uid_t uid;
         gid_t gid;
@@ -80,7 +81,6 @@ struct session {
         bool finished;                  /* it has said its last, and waits for answers */
         bool dedicated;                 /* its server is made for it */
         uint8_t replication;            /* enum replication */
-        uint8_t trials;                 /* servers that were lost while its parameters were tried */
         char *user;
         int64_t connect_time, request_time;     /* seconds since 1970, for SHOW */
         struct error *farewell;         /* it must go as soon as nothing is open: why; or NULL */
