@@ -6,6 +6,7 @@
 #include "track/restore.h"
 #include "track/texts.h"
 #include "wire/compose.h"
+#include "wire/sqllex.h"
 #include "wire/sqlword.h"
 
 #define LONGEST 2000                    /* bytes of a text that is looked at */
@@ -31,59 +32,39 @@ static void found(void *arg, enum sql_effect effect, const char *name)
                 strncat(d->name, strcmp(name, "session_authorization") == 0 ? "role" : name, sizeof d->name - 1);
 }
 
-/* Behind the comment that begins here; 0: it does not end. They nest. */
-static size_t behind_comment(const char *sql, size_t at, size_t size)
+static const struct sqltoken *behind_words(struct sqllex *l)
 {
-        unsigned depth = 0;
-        for (; at + 1 < size; at++) {
-                bool opens = memcmp(sql + at, "/*", 2) == 0, closes = memcmp(sql + at, "*/", 2) == 0;
-                at += opens || closes;
-                depth += opens;
-                depth -= closes;
-                if (closes && depth == 0)
-                        return at + 1;
-        }
-        return 0;
+        const struct sqltoken *t;
+        do {
+                t = sqllex_next(l);
+        } while (t && (t->kind == SQLTOKEN_WORD || t->kind == SQLTOKEN_QUOTED || t->mark == '=' || t->mark == '.'));
+        return t;
 }
 
-/* Behind a comment, a quoted name, or a character that words are made of; 0: something else, or it does not end. */
-static size_t behind(const char *sql, size_t at, size_t size)
+/* Words, quoted or not, and comments: no other statement, and nothing is left open that would take what is put behind
+ * it for its own. */
+static bool is_plain(const char *sql, size_t size)
 {
-        static const char words[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.= \t\r\n\f";
-        const char *p = sql + at, *end;
-        if (at + 1 < size && memcmp(p, "--", 2) == 0) {
-                while (at < size && sql[at] != '\n' && sql[at] != '\r')
-                        at++;
-                return at;
-        }
-        if (at + 1 < size && memcmp(p, "/*", 2) == 0)
-                return behind_comment(sql, at, size);
-        if (*p != '"')
-                return strchr(words, *p) ? at + 1 : 0;
-        end = memchr(p + 1, '"', size - at - 1);
-        return end ? (size_t) (end - sql) + 1 : 0;
+        struct sqllex l;
+        sqllex_init(&l, false);
+        sqllex_feed(&l, sql, size);
+        if (behind_words(&l))
+                return false;
+        sqllex_feed(&l, "\n;", 2);
+        const struct sqltoken *t = behind_words(&l);
+        return t && t->mark == ';';
 }
 
-/* The size of a statement of words, quoted or not, and comments; 0: there is something else, another statement, say,
- * or something is left open that would take what is put behind it for its own. */
-static size_t plain(const char *sql, size_t size)
-{
-        size_t at = 0;
-        while (at < size && sql[at] != ';') {
-                at = behind(sql, at, size);
-                if (!at)
-                        return 0;
-        }
-        size_t rest = strspn(sql + at, "; \t\r\n\f");
-        return at + rest == size && at < LONGEST ? at : 0;
-}
-
-/* Is this text one that leads to a default? Then its size, without what ends it; else 0. */
-static size_t is_one(const char *sql, size_t length, struct doing *d)
+/* Is this text one that leads to a default? Then its size, without the semicolons that end it; else 0. */
+static size_t is_one(const char *sql, size_t size, struct doing *d)
 {
         struct sqlword w;
-        size_t size = plain(sql, length);
+        while (size && strchr("; \t\r\n\f", sql[size - 1]))
+                size--;
+        size += strcspn(sql + size, ";");
         *d = (struct doing){0};
+        if (size >= LONGEST || !is_plain(sql, size))
+                return 0;
         sqlword_init(&w, false, found, d);
         sqlword_feed(&w, sql, size);
         sqlword_end(&w);
