@@ -118,9 +118,9 @@ static size_t send_bind(struct track_client *c, struct track_server *t, struct t
         if (x->key)                     /* its Execute will pin */
                 track_client_note(c, x->marks.pins, (const char *) x->body, strlen((const char *) x->body));
         if (!*portal) {
-                fit_bound(s, name);
                 /* One without a key may have come in pieces: its marks are the first's. */
                 statements_bound(s, false, x->key ? x : NULL);
+                fit_bound(s, name);
         }
         put_head(piece, portal, fits ? x->name : FIT_NOBODY, name, head, before);
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
@@ -167,10 +167,8 @@ static size_t send_unknown(struct track_client *c, struct track_server *t, const
         const char *first = (const char *) frame_payload(piece);
         turns_sent(&t->turns, kinds[piece->type], TURN_CLIENT);
         c->pins.doubt = c->pins.doubt || piece->type == 'C';   /* it may be one that was PREPAREd */
-        if (piece->type == 'B' && !*first) {
-                fit_bound(&c->statements, NULL);
+        if (piece->type == 'B' && !*first)
                 statements_bound(&c->statements, false, NULL);
-        }
         if (!text_name(name))
                 return 0;
         return put_head(piece, first, NOBODY, name, (size_t) (name + strlen(name) + 1 - (const char *) piece->data),

@@ -168,6 +168,7 @@ void statements_bound(struct statements *s, bool unnamed, struct text *named)
         struct text *before = s->bound_text;
         s->bound = unnamed;
         s->bound_text = text_ref(named);
+        free(TAKE(s->learning));
         text_unref(before);
 }
 

@@ -103,7 +103,7 @@ unsigned statements_count(const struct statements *s);
 /* A Parse message, whole and not too long, of the unnamed statement is about to be sent. */
 void statements_remember(struct statements *s, const uint8_t *message, size_t size);
 void statements_forget(struct statements *s);           /* the unnamed statement is gone */
-/* This is what the unnamed portal runs: the unnamed statement, or this one, or what is not known. */
+/* This is what the unnamed portal runs: the unnamed statement, or this one, or what is not known. fit_bound() goes behind. */
 void statements_bound(struct statements *s, bool unnamed, struct text *named);
 const char *statements_running(const struct statements *s);     /* its text; NULL: not known */
 /* It, or that there is none, was sent along; it is not here any more; a Sync was sent; all is answered. */

@@ -153,10 +153,8 @@ static void send_bind(struct track_client *c, struct track_server *t, const stru
         /* The portal may outlive the statement. */
         statements_mark(&c->statements.portals, c->statements.unnamed.effects,
                         c->statements.unnamed.pins);
-        if (r->portal && turns_heeded(&t->turns)) {
-                fit_bound(&c->statements, NULL);
+        if (r->portal && turns_heeded(&t->turns))
                 statements_bound(&c->statements, c->statements.size > 0, NULL);
-        }
         turns_sent(&t->turns, TURN_BIND, TURN_CLIENT);
 }
 

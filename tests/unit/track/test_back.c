@@ -2,13 +2,20 @@
 
 static struct stage s;
 
+/* The client said this at its start, and has a server, which says this to what is SET for it. */
+static void open_with(const char *const *said, const char *words)
+{
+        stage_open(&s, said);
+        lend(&s, false);
+        says(&s, words);
+        sent_first(&s);
+}
+
 static int setup(void **state)
 {
         (void) state;
-        stage_open(&s, (const char *[]){"jit", "off", "search_path", "a, b", "TimeZone", "Asia/Tokyo", "role", "r", NULL});
-        lend(&s, false);
-        says(&s, "C:SET T D:x C:SELECT_1 C:SET S:TimeZone=Asia/Tokyo C:SET ZI");
-        sent_first(&s);
+        open_with((const char *[]){"jit", "off", "search_path", "a, b", "TimeZone", "Asia/Tokyo", "role", "r", NULL},
+                  "C:SET T D:x C:SELECT_1 C:SET S:TimeZone=Asia/Tokyo C:SET ZI");
         return 0;
 }
 
@@ -69,10 +76,7 @@ static void reset_all_leaves_some_and_a_superusers_waits(void **state)
         static const char *const start[] = {"jit", "off", "seed", "0.5", "transaction_isolation", "serializable", NULL};
         (void) state;
         stage_close(&s);
-        stage_open(&s, start);
-        lend(&s, false);
-        says(&s, "C:SET C:SET C:SET ZI");
-        sent_first(&s);
+        open_with(start, "C:SET C:SET C:SET ZI");
         begin();
         assert_string_equal(query("RESET ALL"), "Q:RESET ALL\n; SET \"jit\" = 'off'");
         assert_string_equal(says(&s, "C:RESET C:SET ZT"), "fsf");
@@ -123,9 +127,8 @@ static void an_execute_is_followed_by_what_leads_back(void **state)
         ask(&s, 'S');
         assert_string_equal(says(&s, "1 2 C:RESET 3 1 2 C:SET 3 1 2 C:SET 3 1 2 C:SET 3 ZI"), "fffsssssfffssssss");
         stage_close(&s);
-        stage_open(&s, (const char *[]){"jit", "off", "TimeZone", "Asia/Tokyo", NULL});
-        lend(&s, false);
-        says(&s, "C:SET S:TimeZone=Asia/Tokyo C:SET ZI");
+        open_with((const char *[]){"jit", "off", "TimeZone", "Asia/Tokyo", NULL},
+                  "C:SET S:TimeZone=Asia/Tokyo C:SET ZI");
         assert_string_equal(executed("RESET ALL"), FOLLOWS("SET \"jit\" = 'off'") ONE("SET \"TimeZone\" = 'Asia/Tokyo'"));
         assert_string_equal(says(&s, "1 2 S:TimeZone=UTC C:RESET 3 1 2 C:SET 3 3 1 2 S:TimeZone=Asia/Tokyo C:SET 3"),
                             "ffffssssssssfss");
@@ -135,11 +138,9 @@ static void lists_are_taken_apart(void **state)
 {
         (void) state;
         stage_close(&s);
-        stage_open(&s, (const char *[]){"search_path", " Mine ,\"$user\", \"a \"\"b\"\", c\",d\"e,pg_catalog", "temp_tablespaces", "", NULL});
-        lend(&s, false);
-        says(&s, "T D:x C:SELECT_1 T D:x C:SELECT_1 ZI");
+        open_with((const char *[]){"search_path", " Mine ,\"$user\", \"a \"\"b\"\", c\",d\"e,pg_catalog", "temp_tablespaces", "", NULL},
+                  "T D:x C:SELECT_1 T D:x C:SELECT_1 ZI");
         begin();
-        sent_first(&s);
         assert_string_equal(query("RESET search_path"), "Q:RESET search_path\n; SET \"search_path\" = "
                             "'mine', '$user', 'a \"b\", c', 'd\"e', 'pg_catalog'");
         says(&s, "C:RESET C:SET ZT");
@@ -241,11 +242,9 @@ static void values_that_are_not_ascii_are_left_for_later(void **state)
 {
         (void) state;
         stage_close(&s);
-        stage_open(&s, (const char *[]){"client_encoding", "LATIN1", "my.word", "n\351e", NULL});
-        lend(&s, false);
-        says(&s, "C:SET S:client_encoding=LATIN1 ZI C:SET C:SET ZI");
+        open_with((const char *[]){"client_encoding", "LATIN1", "my.word", "n\351e", NULL},
+                  "C:SET S:client_encoding=LATIN1 ZI C:SET C:SET ZI");
         begin();
-        sent_first(&s);
         assert_string_equal(query("RESET my.word"), "");
         says(&s, "C:RESET ZT");
         assert_string_equal(query("RESET ALL"), "Q:RESET ALL\n; SET \"client_encoding\" = 'LATIN1'");
